@@ -1,1 +1,26 @@
-//! placeholder
+//! The ground of the data path: what every floor above shares and none may own.
+//!
+//! Headers, stream info, stats, access-log formatting, config errors, slots and worker identity live here. Nothing in
+//! this crate opens a socket of the data path or knows a cluster, a route or a listener.
+
+pub mod address;
+pub mod context;
+pub mod error;
+pub mod field;
+pub mod header;
+pub mod metadata;
+pub mod protocol;
+pub mod response_flag;
+pub mod slot;
+pub mod stats;
+pub mod stream_info;
+pub mod worker;
+
+pub use address::Address;
+pub use context::Context;
+pub use error::ConfigError;
+pub use header::{HeaderId, HeaderMap, HeaderName};
+pub use protocol::{Method, Protocol};
+pub use response_flag::{ResponseFlag, ResponseFlags};
+pub use slot::Slot;
+pub use stream_info::{ConnectionInfo, StreamInfo};

@@ -1,0 +1,377 @@
+//! Envoy's header map: lower-case names, arrival order kept, pseudo headers in front, one arena for all bytes.
+//!
+//! A head is read into one `Vec<u8>`; entries are offsets into it, so a request costs no allocation per header and the
+//! arena is reused from request to request. Values are bytes: Envoy passes bytes above 0x7f and tabs through unchanged.
+
+mod id;
+mod name;
+
+pub use id::HeaderId;
+pub use name::HeaderName;
+
+/// One header line: where its name and value stand in the arena. Well-known names are not stored.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: HeaderId,
+    name: Span,
+    value: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn of(self, arena: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        arena
+            .get(start..start + self.len as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// Headers or trailers of one message, pseudo headers (`:method`, `:status`, …) included.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderMap {
+    arena: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl HeaderMap {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty map with room for `headers` lines of `bytes` bytes in all.
+    pub fn with_capacity(headers: usize, bytes: usize) -> Self {
+        Self {
+            arena: Vec::with_capacity(bytes),
+            entries: Vec::with_capacity(headers),
+        }
+    }
+
+    /// Forgets every header and keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.entries.clear();
+    }
+
+    /// Number of lines, pseudo headers included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of all names and values, as Envoy's `HeaderMap::byteSize` counts them.
+    pub fn byte_size(&self) -> usize {
+        self.entries
+            .iter()
+            .map(|e| self.name_of(e).len() + e.value.len as usize)
+            .sum()
+    }
+
+    /// The first value under a well-known name.
+    #[inline]
+    pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
+        self.entries
+            .iter()
+            .find(|e| e.id == id)
+            .map(|e| e.value.of(&self.arena))
+    }
+
+    /// The first value under a well-known name if it is UTF-8.
+    pub fn get_str(&self, id: HeaderId) -> Option<&str> {
+        self.get(id).and_then(|v| std::str::from_utf8(v).ok())
+    }
+
+    pub fn contains(&self, id: HeaderId) -> bool {
+        self.entries.iter().any(|e| e.id == id)
+    }
+
+    /// The first value under any name.
+    pub fn get_name(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.entries
+            .iter()
+            .find(|e| self.is(e, name))
+            .map(|e| e.value.of(&self.arena))
+    }
+
+    pub fn contains_name(&self, name: &HeaderName) -> bool {
+        self.entries.iter().any(|e| self.is(e, name))
+    }
+
+    /// All values under a name, in order of arrival.
+    pub fn get_all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.entries
+            .iter()
+            .filter(move |e| self.is(e, name))
+            .map(|e| e.value.of(&self.arena))
+    }
+
+    /// All lines in order: (name, value). Pseudo headers come first.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries
+            .iter()
+            .map(|e| (self.name_of(e), e.value.of(&self.arena)))
+    }
+
+    /// All lines in order with the identity of well-known names, for codecs.
+    pub fn iter_ids(&self) -> impl Iterator<Item = (HeaderId, &[u8], &[u8])> {
+        self.entries
+            .iter()
+            .map(|e| (e.id, self.name_of(e), e.value.of(&self.arena)))
+    }
+
+    /// Adds a line under a well-known name; a name that Envoy holds inline is merged into one line with `,`.
+    pub fn append(&mut self, id: HeaderId, value: &[u8]) {
+        if id.is_inline() && self.contains(id) {
+            self.merge(id, value);
+        } else {
+            self.push(id, Span::default(), value);
+        }
+    }
+
+    /// Adds a line under any name, with the same rule as [`append`](Self::append).
+    pub fn append_name(&mut self, name: &HeaderName, value: &[u8]) {
+        match name.id() {
+            HeaderId::Custom => {
+                let span = self.store(name.as_bytes());
+                self.push(HeaderId::Custom, span, value);
+            }
+            id => self.append(id, value),
+        }
+    }
+
+    /// Adds a line as it came from the wire: the name is lower-cased while it is copied.
+    pub fn append_raw(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend(name.iter().map(u8::to_ascii_lowercase));
+        let id = HeaderId::lookup(self.arena.get(start..).unwrap_or_default());
+        if id == HeaderId::Custom {
+            let span = Span {
+                start: start as u32,
+                len: name.len() as u32,
+            };
+            self.push(id, span, value);
+        } else {
+            self.arena.truncate(start);
+            self.append(id, value);
+        }
+    }
+
+    /// Overwrites in place, or appends: Envoy's `setReferenceKey`. Further lines of that name are dropped.
+    pub fn set(&mut self, id: HeaderId, value: &[u8]) {
+        let value = self.store(value);
+        match self.entries.iter().position(|e| e.id == id) {
+            Some(at) => {
+                if let Some(e) = self.entries.get_mut(at) {
+                    e.value = value;
+                }
+                let mut index = 0;
+                self.entries.retain(|e| {
+                    index += 1;
+                    index - 1 <= at || e.id != id
+                });
+            }
+            None => self.place(Entry {
+                id,
+                name: Span::default(),
+                value,
+            }),
+        }
+    }
+
+    /// [`set`](Self::set) under any name.
+    pub fn set_name(&mut self, name: &HeaderName, value: &[u8]) {
+        if name.id() != HeaderId::Custom {
+            return self.set(name.id(), value);
+        }
+        let Some(at) = self.entries.iter().position(|e| self.is(e, name)) else {
+            return self.append_name(name, value);
+        };
+        let value = self.store(value);
+        let arena = &self.arena;
+        let mut index = 0;
+        self.entries.retain_mut(|e| {
+            if index == at {
+                e.value = value;
+            }
+            index += 1;
+            index - 1 <= at || e.id != HeaderId::Custom || e.name.of(arena) != name.as_bytes()
+        });
+    }
+
+    /// Removes every line of a well-known name; true if there was one.
+    pub fn remove(&mut self, id: HeaderId) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|e| e.id != id);
+        self.entries.len() != before
+    }
+
+    /// Removes every line of any name; true if there was one.
+    pub fn remove_name(&mut self, name: &HeaderName) -> bool {
+        if name.id() != HeaderId::Custom {
+            return self.remove(name.id());
+        }
+        let before = self.entries.len();
+        let arena = &self.arena;
+        self.entries
+            .retain(|e| e.id != HeaderId::Custom || e.name.of(arena) != name.as_bytes());
+        self.entries.len() != before
+    }
+
+    /// Keeps the lines for which `keep(id, name, value)` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(HeaderId, &[u8], &[u8]) -> bool) {
+        let arena = &self.arena;
+        self.entries.retain(|e| {
+            let name = if e.id == HeaderId::Custom {
+                e.name.of(arena)
+            } else {
+                e.id.name().as_bytes()
+            };
+            keep(e.id, name, e.value.of(arena))
+        });
+    }
+
+    fn is(&self, e: &Entry, name: &HeaderName) -> bool {
+        e.id == name.id() && (e.id != HeaderId::Custom || e.name.of(&self.arena) == name.as_bytes())
+    }
+
+    fn name_of(&self, e: &Entry) -> &[u8] {
+        match e.id {
+            HeaderId::Custom => e.name.of(&self.arena),
+            id => id.name().as_bytes(),
+        }
+    }
+
+    fn push(&mut self, id: HeaderId, name: Span, value: &[u8]) {
+        let value = self.store(value);
+        self.place(Entry { id, name, value });
+    }
+
+    /// Pseudo headers stand in front of all others, `host` (which is `:authority`) among them: so Envoy writes it first.
+    fn place(&mut self, entry: Entry) {
+        if entry.id.is_pseudo() {
+            let at = self.entries.iter().take_while(|e| e.id.is_pseudo()).count();
+            self.entries.insert(at, entry);
+        } else {
+            self.entries.push(entry);
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Span {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        Span {
+            start: start as u32,
+            len: bytes.len() as u32,
+        }
+    }
+
+    /// Envoy joins a repeated inline header with a comma and no space.
+    fn merge(&mut self, id: HeaderId, value: &[u8]) {
+        let Some(at) = self.entries.iter().position(|e| e.id == id) else {
+            return;
+        };
+        let Some(old) = self.entries.get(at).map(|e| e.value) else {
+            return;
+        };
+        let start = self.arena.len();
+        let from = old.start as usize;
+        self.arena.extend_from_within(from..from + old.len as usize);
+        if old.len > 0 {
+            self.arena.push(b',');
+        }
+        self.arena.extend_from_slice(value);
+        let span = Span {
+            start: start as u32,
+            len: (self.arena.len() - start) as u32,
+        };
+        if let Some(e) = self.entries.get_mut(at) {
+            e.value = span;
+        }
+    }
+}
+
+impl PartialEq for HeaderMap {
+    /// Equal when the same lines stand in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(map: &HeaderMap) -> Vec<String> {
+        map.iter()
+            .map(|(n, v)| {
+                format!(
+                    "{}={}",
+                    String::from_utf8_lossy(n),
+                    String::from_utf8_lossy(v)
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_are_lower_cased_and_order_is_kept() {
+        let mut map = HeaderMap::new();
+        map.append_raw(b"X-Foo", b"1");
+        map.append_raw(b"Host", b"a");
+        map.append_raw(b"x-foo", b"2");
+        map.set(HeaderId::Method, b"GET");
+        assert_eq!(
+            lines(&map),
+            [":authority=a", ":method=GET", "x-foo=1", "x-foo=2"].map(String::from)
+        );
+    }
+
+    #[test]
+    fn inline_headers_merge_and_others_do_not() {
+        let mut map = HeaderMap::new();
+        map.append_raw(b"X-Forwarded-For", b"1.1.1.1");
+        map.append_raw(b"x-other", b"a");
+        map.append_raw(b"x-forwarded-for", b"2.2.2.2");
+        map.append_raw(b"x-other", b"b");
+        assert_eq!(
+            lines(&map),
+            ["x-forwarded-for=1.1.1.1,2.2.2.2", "x-other=a", "x-other=b"].map(String::from)
+        );
+    }
+
+    #[test]
+    fn set_overwrites_in_place_and_drops_repeats() {
+        let name = HeaderName::from_bytes(b"X-A");
+        let mut map = HeaderMap::new();
+        map.append_raw(b"x-a", b"1");
+        map.append_raw(b"x-b", b"2");
+        map.append_raw(b"x-a", b"3");
+        map.set_name(&name, b"9");
+        assert_eq!(lines(&map), ["x-a=9", "x-b=2"].map(String::from));
+        map.set(HeaderId::Server, b"envoy");
+        map.set(HeaderId::Server, b"other");
+        assert_eq!(
+            lines(&map),
+            ["x-a=9", "x-b=2", "server=other"].map(String::from)
+        );
+        assert!(map.remove_name(&name));
+        assert!(!map.remove_name(&name));
+    }
+
+    #[test]
+    fn every_well_known_name_is_found_by_its_bytes() {
+        for id in HeaderId::all() {
+            assert_eq!(HeaderId::lookup(id.name().as_bytes()), id, "{}", id.name());
+        }
+        assert_eq!(HeaderId::lookup(b"x-unknown"), HeaderId::Custom);
+        assert_eq!(HeaderId::lookup(b""), HeaderId::Custom);
+    }
+}
