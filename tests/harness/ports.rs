@@ -1,0 +1,28 @@
+//! Free TCP ports for the proxies: always five digits, so that lengths of messages agree on both sides, and below the
+//! ephemeral range, so that no outgoing connection of another process can take one between the choice and the bind.
+
+use anyhow::{Result, bail};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Mutex;
+
+static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+
+/// A port that nobody listens on and that this process has not handed out before.
+pub fn free() -> Result<u16> {
+    let mut guard = TAKEN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let taken = guard.get_or_insert_with(HashSet::new);
+    for _ in 0..1000 {
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + u16::try_from(random % 22_000)?;
+        // Without SO_REUSEPORT this bind fails when anybody listens there, on whatever address.
+        if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            taken.insert(port);
+            return Ok(port);
+        }
+    }
+    bail!("no free port between 10000 and 32000")
+}

@@ -1,0 +1,179 @@
+//! A TCP connection of the harness: everything received is kept, and the way it ended is told apart (FIN or RST).
+
+use crate::case::{Mark, Until};
+use crate::http1::{self, Kind};
+use anyhow::Result;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How the peer left the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Open,
+    Fin,
+    Rst,
+}
+
+impl End {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Fin => "FIN",
+            Self::Rst => "RST",
+        }
+    }
+}
+
+pub struct Connection {
+    /// `None` after this side has closed.
+    stream: Option<TcpStream>,
+    pub received: Vec<u8>,
+    /// How much of `received` earlier reads have consumed as messages.
+    pub consumed: usize,
+    pub end: End,
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: Some(stream),
+            received: Vec::new(),
+            consumed: 0,
+            end: End::Open,
+        })
+    }
+
+    /// Connects from `from`, if given.
+    pub fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<Self> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        if let Some(from) = from {
+            socket.set_reuse_address(true)?;
+            socket.bind(&SockAddr::from(from))?;
+        }
+        socket.connect_timeout(&SockAddr::from(to), Duration::from_secs(5))?;
+        Self::new(socket.into())
+    }
+
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.stream.as_ref()?.local_addr().ok()
+    }
+
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.stream.as_ref()?.peer_addr().ok()
+    }
+
+    /// A failed write is no error of the harness: the peer has gone, which the next read reports.
+    pub fn send(&mut self, bytes: &[u8]) {
+        if let Some(stream) = &mut self.stream {
+            let _ = stream.set_write_timeout(Some(Duration::from_secs(5)));
+            let _ = stream.write_all(bytes);
+        }
+    }
+
+    pub fn half_close(&mut self) {
+        if let Some(stream) = &self.stream {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    pub fn close(&mut self) {
+        self.stream = None;
+    }
+
+    /// Closes with a RST.
+    pub fn reset(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let socket = Socket::from(stream);
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Waits at most `wait` for one more piece of data or the end; false when neither came.
+    pub fn receive(&mut self, wait: Duration) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        if self.end != End::Open {
+            return false;
+        }
+        let mut buffer = [0; 16 * 1024];
+        let _ = stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))));
+        match stream.read(&mut buffer) {
+            Ok(0) => self.end = End::Fin,
+            Ok(count) => self
+                .received
+                .extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                return false;
+            }
+            Err(_) => self.end = End::Rst,
+        }
+        true
+    }
+
+    /// Receives until `until` holds (then true), the connection ends, `limit` passes or `stop` says so. `kind` frames
+    /// messages.
+    pub fn read_until(
+        &mut self,
+        until: &Until,
+        kind: Kind,
+        limit: Duration,
+        stop: &dyn Fn() -> bool,
+    ) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            if self.reached(until, kind) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.end != End::Open || self.stream.is_none() || stop() {
+                return false;
+            }
+            self.receive(left.min(Duration::from_millis(20)));
+        }
+    }
+
+    /// Whether `until` holds now; a message that it names is consumed.
+    fn reached(&mut self, until: &Until, kind: Kind) -> bool {
+        let mark = match until {
+            Until::Bytes(count) => return self.received.len() >= *count,
+            Until::Named(mark) => *mark,
+        };
+        loop {
+            let rest = self.received.get(self.consumed..).unwrap_or_default();
+            let found = match mark {
+                Mark::Close => return self.end != End::Open,
+                Mark::Head => http1::head(rest),
+                Mark::Request | Mark::Response => {
+                    http1::message(rest, kind, self.end != End::Open).filter(|m| m.complete)
+                }
+            };
+            let Some(message) = found else { return false };
+            self.consumed += message.length;
+            let interim = mark == Mark::Response && matches!(message.status(), 100 | 102..=199);
+            if !interim {
+                return true;
+            }
+        }
+    }
+
+    /// Watches the connection for `grace`; what still comes is kept.
+    pub fn watch(&mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        while self.end == End::Open && self.stream.is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.receive(left);
+        }
+    }
+}

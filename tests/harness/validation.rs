@@ -1,0 +1,161 @@
+//! Bootstraps that Envoy accepts or refuses: both programs must give the same verdict and exit code, in `--mode validate`
+//! and when they are to serve.
+
+use crate::bootstrap;
+use crate::bytes::{Names, expand};
+use crate::case::Config;
+use crate::group::{Report, directory};
+use crate::ports;
+use crate::process::{self, Process, Role};
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[allow(dead_code, reason = "for the reader of the file")]
+    about: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "a place for anchors")]
+    definitions: serde_json::Value,
+    cases: Vec<Verdict>,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    name: String,
+    #[serde(flatten)]
+    config: Config,
+    /// The file's text itself, instead of the short form.
+    text: Option<String>,
+    /// The file's extension: Envoy chooses the parser by it.
+    #[serde(default = "yaml")]
+    extension: String,
+    /// Also starts it to serve, and compares how it ends.
+    #[serde(default)]
+    serve: bool,
+    /// What Outrigger's message must contain: the resource and the field.
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+fn yaml() -> String {
+    "yaml".to_owned()
+}
+
+/// Runs all files of `tests/differential/validation`.
+pub fn run() -> Result<()> {
+    let mut report = Report::default();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory().join("validation"))?.collect::<Result<_, _>>()?;
+    files.sort_by_key(std::fs::DirEntry::path);
+    for entry in files {
+        let text = std::fs::read_to_string(entry.path())?;
+        let path = entry.path().display().to_string();
+        let file: File = serde_json::from_value(crate::yaml::load(&text).context(path.clone())?)
+            .context(path)?;
+        for case in &file.cases {
+            report.cases += 1;
+            let found = judge(case).with_context(|| case.name.clone())?;
+            if !found.is_empty() {
+                report.text.push_str(&format!(
+                    "  validation/{}\n{}\n",
+                    case.name,
+                    found.join("\n")
+                ));
+                report.failed.push(case.name.clone());
+            }
+        }
+    }
+    println!(
+        "{}validation: {} cases, {} differ",
+        report.text,
+        report.cases,
+        report.failed.len()
+    );
+    if !report.failed.is_empty() {
+        bail!(
+            "validation: {} of {} cases differ",
+            report.failed.len(),
+            report.cases
+        );
+    }
+    Ok(())
+}
+
+fn judge(case: &Verdict) -> Result<Vec<String>> {
+    let dir = tempfile::Builder::new()
+        .prefix("outrigger-validation-")
+        .tempdir()?;
+    let modes: &[bool] = if case.serve { &[false, true] } else { &[false] };
+    let mut out = Vec::new();
+    for &serve in modes {
+        let (expected, _) = verdict(Role::Oracle, case, serve, dir.path())?;
+        let (got, message) = verdict(Role::Subject, case, serve, dir.path())?;
+        let mode = if serve { "serve" } else { "validate" };
+        if expected != got {
+            out.push(format!(
+                "    {mode}:\n      - {expected}\n      + {got}\n      {}",
+                message.replace('\n', "\n      ")
+            ));
+        } else if !process::self_test() {
+            let missing = case
+                .names
+                .iter()
+                .filter(|name| !message.contains(name.as_str()));
+            out.extend(missing.map(|name| {
+                format!("    {mode}: the message does not name `{name}`:\n      {message}")
+            }));
+        }
+    }
+    Ok(out)
+}
+
+/// How the program judged the file, and what it said.
+fn verdict(role: Role, case: &Verdict, serve: bool, dir: &Path) -> Result<(String, String)> {
+    let dir = dir.join(format!("{role:?}-{serve}"));
+    std::fs::create_dir_all(&dir)?;
+    let mut names = Names::from([(
+        "log".to_owned(),
+        dir.join("access.log").display().to_string(),
+    )]);
+    names.insert("dir".to_owned(), dir.display().to_string());
+    let composed = bootstrap::compose(&case.config)?;
+    let ports = match &case.text {
+        Some(text) => bootstrap::port_names(&serde_json::Value::String(text.clone())),
+        None => bootstrap::port_names(&composed),
+    };
+    for name in ports {
+        names.insert(name, ports::free()?.to_string());
+    }
+    let text = match &case.text {
+        Some(text) => expand(text, &names),
+        None => {
+            let mut config = composed;
+            bootstrap::fill(&mut config, &names);
+            serde_json::to_string_pretty(&config)?
+        }
+    };
+    let path = dir.join(format!("bootstrap.{}", case.extension));
+    std::fs::write(&path, text)?;
+    let mut arguments = case.config.arguments.clone();
+    if !serve {
+        arguments.extend(["--mode".to_owned(), "validate".to_owned()]);
+    }
+    let mut process = Process::spawn(role, &path, &dir, &arguments)?;
+    // Whoever accepts in serve mode goes on running: its readiness is the verdict.
+    if serve && let Some(admin) = names.get("admin").and_then(|port| port.parse().ok()) {
+        return Ok(match process.wait_ready(admin) {
+            Ok(()) => ("serves".to_owned(), process.last_words()),
+            Err(_) => (end(process.ended()), process.last_words()),
+        });
+    }
+    let status = process.wait_end(Duration::from_secs(30));
+    Ok((end(status), process.last_words()))
+}
+
+fn end(status: Option<std::process::ExitStatus>) -> String {
+    status.map_or_else(|| "does not end".to_owned(), |status| status.to_string())
+}
