@@ -7,9 +7,11 @@
 mod counter;
 mod group;
 mod histogram;
+mod response_codes;
 mod store;
 
 pub use counter::{Counter, Gauge, TextReadout};
 pub use group::{Metric, StatGroup};
 pub use histogram::{Histogram, Unit};
+pub use response_codes::ResponseCodes;
 pub use store::Store;
