@@ -5,13 +5,21 @@
 //! an extension's `typed_config` is a [`prost_types::Any`].
 
 mod convert;
+mod diagnostic;
+pub mod json;
+mod load;
 mod pool;
+mod typed_struct;
+pub mod yaml;
 
 pub use convert::{TYPE_URL_PREFIX, UnpackError, pack, to_dynamic, to_typed, type_name, unpack};
+pub use diagnostic::{Diagnostic, Findings};
+pub use load::{Format, LoadError, load, merge};
 pub use pool::pool;
 pub use prost::{Message, Name};
 pub use prost_reflect::{DescriptorPool, DynamicMessage};
 pub use prost_types;
+pub use typed_struct::resolve_typed_structs;
 
 /// Generated types, in modules named after the proto packages: `pb::envoy::config::listener::v3::Listener`.
 #[allow(clippy::all, deprecated, rustdoc::all)]
