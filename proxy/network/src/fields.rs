@@ -1,0 +1,95 @@
+//! The fate of every field of the network filters' messages.
+
+use outrigger_core::field::{
+    Fate::{Ignored, Rejected},
+    Message, USED,
+};
+
+const TCP_TUNNEL: &str = "tunnelling TCP over HTTP is not supported";
+const SUBSETS: &str = "load balancer subsets are not supported";
+
+/// `tcp_proxy`.
+pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        fields: &[
+            ("stat_prefix", USED),
+            ("cluster", USED),
+            ("weighted_clusters", USED),
+            ("on_demand", Rejected("clusters are not fetched on demand")),
+            ("metadata_match", Rejected(SUBSETS)),
+            ("idle_timeout", USED),
+            ("downstream_idle_timeout", Rejected("use idle_timeout")),
+            ("upstream_idle_timeout", Rejected("use idle_timeout")),
+            ("access_log", USED),
+            ("max_connect_attempts", USED),
+            (
+                "backoff_options",
+                Rejected("attempts follow one another at once"),
+            ),
+            ("hash_policy", Rejected("hash policies are not supported")),
+            ("tunneling_config", Rejected(TCP_TUNNEL)),
+            ("max_downstream_connection_duration", USED),
+            ("max_downstream_connection_duration_jitter_percentage", USED),
+            ("access_log_flush_interval", USED),
+            ("flush_access_log_on_connected", USED),
+            ("access_log_options", USED),
+            (
+                "proxy_protocol_tlvs",
+                Rejected("the upstream PROXY protocol is not supported"),
+            ),
+            (
+                "proxy_protocol_tlv_merge_policy",
+                Ignored("has no meaning without proxy_protocol_tlvs"),
+            ),
+            ("upstream_connect_mode", USED),
+            (
+                "max_early_data_bytes",
+                Rejected("nothing is read before the upstream is connected"),
+            ),
+            (
+                "check_drain_close",
+                Ignored("connections are not asked to close while draining yet"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
+        fields: &[("clusters", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
+        fields: &[
+            ("name", USED),
+            ("weight", USED),
+            ("metadata_match", Rejected(SUBSETS)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        fields: &[
+            ("access_log_flush_interval", USED),
+            ("flush_access_log_on_connected", USED),
+            ("flush_access_log_on_start", USED),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A misspelt name would reject the field that it means.
+    #[test]
+    fn the_tables_name_every_field_of_their_messages() {
+        for message in FIELDS {
+            let descriptor = envoy_api::pool().get_message_by_name(message.name).unwrap();
+            let mut known: Vec<String> = descriptor.fields().map(|f| f.name().to_owned()).collect();
+            let mut listed: Vec<&str> = message.fields.iter().map(|(name, _)| *name).collect();
+            known.sort();
+            listed.sort_unstable();
+            assert_eq!(known, listed, "{}", message.name);
+        }
+    }
+}
