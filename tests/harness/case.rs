@@ -110,6 +110,10 @@ pub enum Until {
     /// This many bytes since the connection began.
     Bytes(usize),
     Named(Mark),
+    /// This text has come at any time.
+    Text {
+        contains: String,
+    },
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]

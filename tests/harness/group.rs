@@ -117,7 +117,7 @@ fn run_file(area: &str, file: &Path, known: &mut Tracker, report: &mut Report) -
         let mut play = |patience| play_both(&mut oracle, &mut subject, case, patience);
         let mut found = known.unexplained(&name, play(1)?);
         if !found.is_empty() {
-            found = known.unexplained(&name, play(8)?);
+            found = known.unexplained(&name, play(4)?);
             if found.is_empty() {
                 report.steadied.push(name.clone());
             }

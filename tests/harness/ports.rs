@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port that nobody listens on and that this process has not handed out before.
-pub fn free() -> Result<u16> {
+/// A listening socket of the harness itself, on a port that this process has not handed out before.
+pub fn listen() -> Result<(TcpListener, u16)> {
     let mut guard = TAKEN
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -18,11 +18,19 @@ pub fn free() -> Result<u16> {
     for _ in 0..1000 {
         let random = RandomState::new().build_hasher().finish();
         let port = 10_000 + u16::try_from(random % 22_000)?;
-        // Without SO_REUSEPORT this bind fails when anybody listens there, on whatever address.
-        if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        if taken.contains(&port) {
+            continue;
+        }
+        // Without SO_REUSEPORT this bind fails when anybody listens there or on every address.
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             taken.insert(port);
-            return Ok(port);
+            return Ok((listener, port));
         }
     }
     bail!("no free port between 10000 and 32000")
+}
+
+/// A port for a proxy to listen on, or for nobody.
+pub fn free() -> Result<u16> {
+    Ok(listen()?.1)
 }

@@ -33,8 +33,13 @@ pub struct Side {
 }
 
 impl Side {
-    /// Starts the proxy of `role` for a group; files go below `dir`.
+    /// Starts the proxy of `role` for a group; files go below `dir`. One more try with other ports: between the choice of
+    /// a port and the proxy's bind another program may take it.
     pub fn start(role: Role, group: &Group, dir: &Path) -> Result<Self> {
+        Self::try_start(role, group, dir).or_else(|_| Self::try_start(role, group, dir))
+    }
+
+    fn try_start(role: Role, group: &Group, dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let log = dir.join("access.log");
         let mut config = bootstrap::compose(&group.config)?;

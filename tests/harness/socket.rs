@@ -145,6 +145,13 @@ impl Connection {
     fn reached(&mut self, until: &Until, kind: Kind) -> bool {
         let mark = match until {
             Until::Bytes(count) => return self.received.len() >= *count,
+            Until::Text { contains } => {
+                let wanted = contains.as_bytes();
+                return self
+                    .received
+                    .windows(wanted.len())
+                    .any(|piece| piece == wanted);
+            }
             Until::Named(mark) => *mark,
         };
         loop {

@@ -53,8 +53,7 @@ impl Shared {
 
 impl Upstream {
     pub fn start() -> Result<Self> {
-        let port = ports::free()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let (listener, port) = ports::listen()?;
         let state = State {
             plan: Plan::Behaviour(Behaviour::Ok),
             names: Names::new(),

@@ -26,7 +26,7 @@ macro_rules! areas {
     };
 }
 
-areas!(http1);
+areas!(hcm, http1);
 
 #[test]
 fn bootstraps_get_the_same_verdict() {
