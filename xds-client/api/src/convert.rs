@@ -10,6 +10,10 @@ use prost_types::Any;
 /// What every type URL that Envoy writes starts with; on reading only what follows the last `/` counts.
 pub const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 
+/// How deep a walk goes into a message and the messages in its Anys. One encoding nests at most 100 messages, but a
+/// small resource with Anys in Anys could nest enough to exhaust the stack.
+pub(crate) const MAX_MESSAGE_DEPTH: usize = 256;
+
 /// Why the message in an Any could not be had.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UnpackError {

@@ -10,6 +10,7 @@ pub mod json;
 mod load;
 mod pool;
 mod typed_struct;
+mod validate;
 pub mod yaml;
 
 pub use convert::{TYPE_URL_PREFIX, UnpackError, pack, to_dynamic, to_typed, type_name, unpack};
@@ -20,6 +21,7 @@ pub use prost::{Message, Name};
 pub use prost_reflect::{DescriptorPool, DynamicMessage};
 pub use prost_types;
 pub use typed_struct::resolve_typed_structs;
+pub use validate::validate;
 
 /// Generated types, in modules named after the proto packages: `pb::envoy::config::listener::v3::Listener`.
 #[allow(clippy::all, deprecated, rustdoc::all)]

@@ -4,7 +4,7 @@
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
 
-use crate::convert::{TYPE_URL_PREFIX, type_name};
+use crate::convert::{MAX_MESSAGE_DEPTH, TYPE_URL_PREFIX, type_name};
 use crate::diagnostic::{Findings, Path};
 use crate::json::{self, Json};
 
@@ -21,12 +21,26 @@ pub fn resolve_typed_structs(message: &mut DynamicMessage) -> Findings {
 #[derive(Default)]
 struct Resolver {
     path: Path,
+    depth: usize,
     findings: Findings,
 }
 
 impl Resolver {
     /// Whether anything changed.
     fn message(&mut self, message: &mut DynamicMessage) -> bool {
+        if self.depth == MAX_MESSAGE_DEPTH {
+            self.findings
+                .errors
+                .push(self.path.diagnose("messages are too deeply nested"));
+            return false;
+        }
+        self.depth += 1;
+        let changed = self.fields(message);
+        self.depth -= 1;
+        changed
+    }
+
+    fn fields(&mut self, message: &mut DynamicMessage) -> bool {
         if message.descriptor().full_name() == "google.protobuf.Any" {
             return self.any(message);
         }
@@ -178,6 +192,35 @@ mod tests {
             texts(&findings.unknown),
             ["filters[0].typed_config.bogus: no such field: 'bogus'"]
         );
+    }
+
+    #[test]
+    fn anys_in_anys_do_not_exhaust_the_stack() {
+        let mut any = prost_types::Any {
+            type_url: "a/google.protobuf.Any".into(),
+            value: vec![],
+        };
+        for _ in 0..500 {
+            any.value = any.encode_to_vec();
+        }
+        let descriptor = crate::pool()
+            .get_message_by_name("google.protobuf.Any")
+            .unwrap();
+        let mut message =
+            DynamicMessage::decode(descriptor, any.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(
+            resolve_typed_structs(&mut message)
+                .errors
+                .first()
+                .unwrap()
+                .message,
+            "messages are too deeply nested"
+        );
+        assert_eq!(
+            crate::validate(&message).first().unwrap().message,
+            "messages are too deeply nested"
+        );
+        assert!(json::write(&message).is_object());
     }
 
     #[test]

@@ -6,17 +6,21 @@ use serde_json::{Map, Number, Value as Out};
 
 use super::any::TYPE;
 use super::well_known::WellKnown;
-use crate::convert::type_name;
+use crate::convert::{MAX_MESSAGE_DEPTH, type_name};
 
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
 
 /// `message` as JSON. An Any of an unknown or damaged message keeps its bytes, in base64, as `value`.
 pub fn write(message: &DynamicMessage) -> Out {
-    Writer { redact: false }.message(message)
+    Writer {
+        redact: false,
+        depth: 0,
+    }
+    .message(message)
 }
 
-/// JSON text in the layout of Envoy's admin interface: one space for each level.
+/// JSON text as Envoy's admin interface has it: one space for each level, angle brackets escaped.
 pub fn print(json: &Out) -> String {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(
@@ -25,17 +29,33 @@ pub fn print(json: &Out) -> String {
     );
     // A tree of strings and numbers cannot fail to serialize into memory.
     let _ = serde::Serialize::serialize(json, &mut serializer);
-    String::from_utf8(text).unwrap_or_default()
+    String::from_utf8(text)
+        .unwrap_or_default()
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
 }
 
 #[derive(Clone, Copy)]
 struct Writer {
     /// Inside a sensitive field: strings and bytes are replaced, other scalars left out.
     redact: bool,
+    /// Messages around this one.
+    depth: usize,
 }
 
 impl Writer {
     fn message(self, message: &DynamicMessage) -> Out {
+        if self.depth == MAX_MESSAGE_DEPTH {
+            return Out::Null;
+        }
+        let inner = Self {
+            depth: self.depth + 1,
+            ..self
+        };
+        inner.contents(message)
+    }
+
+    fn contents(self, message: &DynamicMessage) -> Out {
         match WellKnown::of(&message.descriptor()) {
             Some(WellKnown::Any) => self.any(message),
             Some(WellKnown::Value) => message
@@ -62,6 +82,7 @@ impl Writer {
         for (field, value) in message.fields() {
             let inner = Self {
                 redact: self.redact || is_sensitive(&field),
+                ..self
             };
             if inner.keeps(&field.kind()) {
                 out.insert(field.name().to_owned(), inner.field(&field, value));
