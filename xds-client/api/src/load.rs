@@ -55,7 +55,7 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotText => f.write_str("invalid UTF-8"),
+            Self::NotText => f.write_str("Invalid UTF-8 string"),
             Self::Json(error) => write!(
                 f,
                 "Unable to parse JSON as proto (INVALID_ARGUMENT: {error})"
@@ -179,7 +179,7 @@ mod tests {
             error(Format::Yaml, b"abc"),
             "Unable to convert YAML as JSON"
         );
-        assert_eq!(error(Format::Json, b"\xff"), "invalid UTF-8");
+        assert_eq!(error(Format::Json, b"\xff"), "Invalid UTF-8 string");
         assert!(error(Format::Binary, b"\xff").starts_with("Unable to parse as a binary protobuf"));
         assert!(error(Format::Text, b"node").starts_with("Unable to parse as a text protobuf"));
         let (_, findings) = load(&bootstrap(), Format::Yaml, b"[1]").unwrap();

@@ -19,7 +19,9 @@ impl Reader {
         let mut types = entries.iter().filter(|(key, _)| key == TYPE);
         let Some((_, url)) = types.next() else {
             if !entries.is_empty() {
-                self.error("missing @type in Any is only allowed for an empty object");
+                self.error(
+                    "in legacy mode, missing @type in Any is only allowed for an empty object",
+                );
             }
             return;
         };

@@ -259,7 +259,7 @@ fn anys() {
     );
     assert_eq!(
         errors(FILTER, any(json!({"a": 1}))),
-        ["typed_config: missing @type in Any is only allowed for an empty object"]
+        ["typed_config: in legacy mode, missing @type in Any is only allowed for an empty object"]
     );
     assert_eq!(
         errors(FILTER, any(json!({"@type": 1}))),
