@@ -1,1 +1,14 @@
-//! placeholder
+//! Sockets and streams: the only crate of the data path that touches the operating system's socket API.
+
+pub mod address;
+pub mod connect;
+pub mod listen;
+pub mod socket;
+pub mod socket_option;
+pub mod stream;
+pub mod transport_socket;
+
+pub use connect::{ConnectError, ConnectOptions};
+pub use socket::Keepalive;
+pub use socket_option::SocketOption;
+pub use stream::Stream;

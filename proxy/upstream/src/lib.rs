@@ -1,1 +1,24 @@
-//! placeholder
+//! Clusters: where requests and connections go. Discovery, load balancing, circuit breaking and connection pools.
+//!
+//! Knows nothing of HTTP's wire format, routes or filters: it hands out hosts and connected streams, and counts them.
+
+pub mod circuit_breaker;
+pub mod cluster;
+pub mod config;
+pub mod host;
+pub mod host_set;
+pub mod lb;
+pub mod manager;
+pub mod pool;
+pub mod stats;
+
+pub use circuit_breaker::{Overflow, Priority, RequestPermit, RetryPermit};
+pub use cluster::Cluster;
+pub use config::ClusterConfig;
+pub use host::Host;
+pub use host_set::HostSet;
+pub use lb::LbContext;
+pub use manager::{BuildContext, ClusterManager};
+pub use pool::{
+    CloseReason, FailureReason, Http1Connection, PoolFailure, TcpConnection, UpstreamConnectionInfo,
+};

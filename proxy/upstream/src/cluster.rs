@@ -1,0 +1,144 @@
+//! Envoy's cluster: a named group of hosts with its limits, its stats and its way to choose among them.
+
+use crate::{
+    circuit_breaker::{CircuitBreakers, Overflow, Priority, RequestPermit, RetryPermit},
+    config::ClusterConfig,
+    host::Host,
+    host_set::{Assignment, HostSet},
+    lb::LbContext,
+    pool::{
+        FailureReason, Http1Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect,
+    },
+    stats::{ClusterStats, ResponseStats},
+};
+use arc_swap::{ArcSwap, Guard};
+use outrigger_core::{Context, stream_info::ClusterInfo};
+use std::sync::Arc;
+
+/// A cluster, immutable but for its hosts.
+#[derive(Debug)]
+pub struct Cluster {
+    pub info: Arc<ClusterInfo>,
+    pub config: Arc<ClusterConfig>,
+    pub stats: Arc<ClusterStats>,
+    pub breakers: CircuitBreakers,
+    responses: Arc<ResponseStats>,
+    hosts: ArcSwap<HostSet>,
+    concurrency: usize,
+    /// It came from the control plane: `added_via_api`.
+    pub added_via_api: bool,
+}
+
+impl Cluster {
+    /// A cluster without hosts.
+    pub(crate) fn new(info: ClusterInfo, config: ClusterConfig, context: &Context) -> Self {
+        let prefix = format!("cluster.{}.", info.observability_name);
+        let stats = context.stats.register(&prefix, ClusterStats::default());
+        let breakers = CircuitBreakers::new(
+            config.thresholds_default,
+            config.thresholds_high,
+            &prefix,
+            context,
+        );
+        let empty = HostSet::build(
+            Assignment::default(),
+            None,
+            &config.lb,
+            context.concurrency,
+            &stats,
+        );
+        Self {
+            info: Arc::new(info),
+            responses: context.stats.register(&prefix, ResponseStats::default()),
+            config: Arc::new(config),
+            stats,
+            breakers,
+            hosts: ArcSwap::from_pointee(empty),
+            concurrency: context.concurrency,
+            added_via_api: false,
+        }
+    }
+
+    /// The present hosts.
+    pub fn hosts(&self) -> Guard<Arc<HostSet>> {
+        self.hosts.load()
+    }
+
+    /// Replaces the hosts; those that stay keep their connections and counters.
+    pub(crate) fn update_hosts(&self, assignment: Assignment) {
+        let previous = self.hosts.load_full();
+        let set = HostSet::build(
+            assignment,
+            Some(&previous),
+            &self.config.lb,
+            self.concurrency,
+            &self.stats,
+        );
+        self.hosts.store(Arc::new(set));
+    }
+
+    /// Chooses a host. `None`: there is none that may be used.
+    pub fn pick(&self, cx: &LbContext<'_>) -> Option<Arc<Host>> {
+        let host = self.hosts.load().balancer().pick(cx, &self.stats);
+        if host.is_none() {
+            self.stats.upstream_cx_none_healthy.inc();
+        }
+        host
+    }
+
+    /// A connection for one HTTP/1 request. Dropping the future cancels.
+    pub fn http1(&self, host: &Arc<Host>, priority: Priority) -> Http1Request {
+        match host.http1_pool(self, priority) {
+            Some(pool) => pool.request(),
+            None => Http1Request::failed(PoolFailure {
+                reason: FailureReason::Overflow,
+                host: Arc::clone(&host.info()),
+            }),
+        }
+    }
+
+    /// A connection for one TCP session. Dropping the future cancels.
+    pub async fn tcp_connect(
+        &self,
+        host: &Arc<Host>,
+        priority: Priority,
+    ) -> Result<TcpConnection, PoolFailure> {
+        tcp_connect(Arc::new(self.pool_parts(host, priority))).await
+    }
+
+    pub(crate) fn pool_parts(&self, host: &Host, priority: Priority) -> PoolParts {
+        PoolParts {
+            config: self.config.clone(),
+            stats: self.stats.clone(),
+            breakers: self.breakers.of(priority).clone(),
+            host: host.description().clone(),
+            connections: Default::default(),
+        }
+    }
+
+    /// Counts one request of `max_requests` that goes not through a pool of this crate. Those that do are counted by
+    /// their connection.
+    pub fn request_permit(&self, priority: Priority) -> Result<RequestPermit, Overflow> {
+        RequestPermit::acquire(self.breakers.of(priority))
+    }
+
+    /// Counts one retry of `max_retries` or of the retry budget.
+    pub fn retry_permit(&self, priority: Priority) -> Result<RetryPermit, Overflow> {
+        RetryPermit::acquire(self.breakers.of(priority))
+    }
+
+    /// A final response. `internal`: an internal request (`x-envoy-internal`); `canary`: from a canary host.
+    pub fn charge_response(&self, code: u16, internal: bool, canary: bool) {
+        self.responses.charge(code, internal, canary);
+    }
+
+    /// A response that is retried and never reaches the client.
+    pub fn charge_retry_response(&self, code: u16) {
+        self.responses.charge_retry(code);
+    }
+
+    /// `upstream_rq_time` of a final response, in milliseconds.
+    pub fn charge_response_time(&self, milliseconds: u64, internal: bool, canary: bool) {
+        self.responses.charge_time(milliseconds, internal, canary);
+    }
+}

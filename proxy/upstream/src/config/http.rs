@@ -1,0 +1,210 @@
+//! Compiles a cluster's HTTP protocol options, from `HttpProtocolOptions` or the older fields of the cluster itself.
+
+use envoy_api::{
+    pb::envoy::{
+        config::{cluster::v3::Cluster, core::v3 as core},
+        extensions::{
+            http::header_formatters::preserve_case::v3::PreserveCaseFormatterConfig,
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+                },
+            },
+        },
+    },
+    unpack,
+};
+use outrigger_core::{ConfigError, error::ConfigResult};
+
+/// The key in `typed_extension_protocol_options`.
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// What is spoken to the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    #[default]
+    Http1,
+    /// `use_downstream_protocol_config`: as the client does.
+    Downstream,
+}
+
+/// How header names are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderKeyFormat {
+    #[default]
+    LowerCase,
+    ProperCaseWords,
+    /// As the other side wrote them.
+    PreserveCase,
+}
+
+/// What happens to headers with `_` in their name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnderscoreAction {
+    #[default]
+    Allow,
+    RejectRequest,
+    DropHeader,
+}
+
+/// `Http1ProtocolOptions` as far as they matter to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http1Options {
+    pub header_key_format: HeaderKeyFormat,
+    pub enable_trailers: bool,
+    /// A response with both `content-length` and chunked encoding is taken, without the former.
+    pub allow_chunked_length: bool,
+    /// `send_fully_qualified_url`: an absolute URL in the request line.
+    pub send_fully_qualified_url: bool,
+    pub allow_custom_methods: bool,
+    pub headers_with_underscores_action: UnderscoreAction,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Http {
+    pub(super) protocol: Protocol,
+    pub(super) http1: Http1Options,
+    pub(super) common: core::HttpProtocolOptions,
+}
+
+// Envoy still honours the older fields where the newer message is not given.
+#[allow(deprecated)]
+pub(super) fn compile(proto: &Cluster) -> Result<Http, ConfigError> {
+    if let Some(key) = proto
+        .typed_extension_protocol_options
+        .keys()
+        .find(|key| key.as_str() != OPTIONS)
+    {
+        return Err(ConfigError::new(format!(
+            "Didn't find a registered network or http filter or protocol options implementation for name: '{key}'"
+        ))
+        .at("typed_extension_protocol_options"));
+    }
+    if let Some(any) = proto.typed_extension_protocol_options.get(OPTIONS) {
+        let options: HttpProtocolOptions = unpack(any)
+            .map_err(|error| ConfigError::new(error.to_string()))
+            .at(OPTIONS)
+            .at("typed_extension_protocol_options")?;
+        return typed(&options)
+            .at(OPTIONS)
+            .at("typed_extension_protocol_options");
+    }
+    if proto.http2_protocol_options.is_some() {
+        return Err(http2().at("http2_protocol_options"));
+    }
+    let common = proto.common_http_protocol_options.unwrap_or_default();
+    Ok(Http {
+        protocol: match proto.protocol_selection {
+            1 => Protocol::Downstream,
+            _ => Protocol::Http1,
+        },
+        http1: http1(proto.http_protocol_options.as_ref(), &common).at("http_protocol_options")?,
+        common,
+    })
+}
+
+fn http2() -> ConfigError {
+    ConfigError::new("HTTP/2 to upstreams is not supported in this version")
+}
+
+fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
+    let common = options.common_http_protocol_options.unwrap_or_default();
+    let new = |protocol, proto: Option<&core::Http1ProtocolOptions>, field| {
+        Ok(Http {
+            protocol,
+            http1: http1(proto, &common)
+                .at("http_protocol_options")
+                .at(field)?,
+            common,
+        })
+    };
+    match &options.upstream_protocol_options {
+        // Envoy's validation wants one of them.
+        None => Err(ConfigError::new("is required").at("upstream_protocol_options")),
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => {
+            match &explicit.protocol_config {
+                Some(ProtocolConfig::HttpProtocolOptions(proto)) => {
+                    new(Protocol::Http1, Some(proto), "explicit_http_config")
+                }
+                Some(ProtocolConfig::Http2ProtocolOptions(_)) => Err(http2()
+                    .at("http2_protocol_options")
+                    .at("explicit_http_config")),
+                Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
+                    Err(ConfigError::new("HTTP/3 to upstreams is not supported")
+                        .at("http3_protocol_options")
+                        .at("explicit_http_config"))
+                }
+                None => Err(ConfigError::new("is required")
+                    .at("protocol_config")
+                    .at("explicit_http_config")),
+            }
+        }
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(downstream)) => {
+            if downstream.http2_protocol_options.is_some() {
+                return Err(http2()
+                    .at("http2_protocol_options")
+                    .at("use_downstream_protocol_config"));
+            }
+            new(
+                Protocol::Downstream,
+                downstream.http_protocol_options.as_ref(),
+                "use_downstream_protocol_config",
+            )
+        }
+        Some(UpstreamProtocolOptions::AutoConfig(_)) => Err(ConfigError::new(
+            "the choice of the protocol by ALPN is not supported in this version",
+        )
+        .at("auto_config")),
+    }
+}
+
+fn http1(
+    proto: Option<&core::Http1ProtocolOptions>,
+    common: &core::HttpProtocolOptions,
+) -> Result<Http1Options, ConfigError> {
+    let headers_with_underscores_action = match common.headers_with_underscores_action {
+        1 => UnderscoreAction::RejectRequest,
+        2 => UnderscoreAction::DropHeader,
+        _ => UnderscoreAction::Allow,
+    };
+    let Some(proto) = proto else {
+        return Ok(Http1Options {
+            headers_with_underscores_action,
+            ..Default::default()
+        });
+    };
+    Ok(Http1Options {
+        header_key_format: key_format(proto.header_key_format.as_ref()).at("header_key_format")?,
+        enable_trailers: proto.enable_trailers,
+        allow_chunked_length: proto.allow_chunked_length,
+        send_fully_qualified_url: proto.send_fully_qualified_url,
+        allow_custom_methods: proto.allow_custom_methods,
+        headers_with_underscores_action,
+    })
+}
+
+fn key_format(
+    proto: Option<&core::http1_protocol_options::HeaderKeyFormat>,
+) -> Result<HeaderKeyFormat, ConfigError> {
+    use core::http1_protocol_options::header_key_format::HeaderFormat;
+    let Some(proto) = proto else {
+        return Ok(HeaderKeyFormat::LowerCase);
+    };
+    match &proto.header_format {
+        Some(HeaderFormat::ProperCaseWords(_)) => Ok(HeaderKeyFormat::ProperCaseWords),
+        Some(HeaderFormat::StatefulFormatter(formatter)) => {
+            let any = formatter.typed_config.as_ref();
+            match any.map(unpack::<PreserveCaseFormatterConfig>) {
+                Some(Ok(_)) => Ok(HeaderKeyFormat::PreserveCase),
+                _ => Err(ConfigError::new(format!(
+                    "Didn't find a registered implementation for name: '{}'",
+                    formatter.name
+                ))
+                .at("stateful_formatter")),
+            }
+        }
+        None => Err(ConfigError::new("is required").at("header_format")),
+    }
+}

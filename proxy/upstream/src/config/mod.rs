@@ -1,0 +1,186 @@
+//! Compiles `envoy.config.cluster.v3.Cluster`.
+
+mod breakers;
+mod common;
+mod endpoints;
+mod http;
+mod lb;
+
+use crate::{circuit_breaker::Thresholds, lb::LbConfig};
+use common::{bind_config, duration, positive};
+pub(crate) use endpoints::Template;
+use envoy_api::pb::envoy::config::cluster::v3 as cluster;
+pub use http::{HeaderKeyFormat, Http1Options, Protocol, UnderscoreAction};
+use outrigger_core::{
+    ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
+};
+use outrigger_transport::{ConnectOptions, Keepalive, transport_socket};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How a cluster finds its hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscoveryType {
+    Static,
+}
+
+/// What a cluster's connections, pools and balancer go by.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// TCP and, with TLS, its handshake; 5 s unless set.
+    pub connect_timeout: Duration,
+    /// Bytes; 1 MiB unless set.
+    pub per_connection_buffer_limit: u32,
+    pub max_requests_per_connection: Option<NonZeroU32>,
+    /// How long a connection without a request is kept; 1 h unless set, `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    max_connection_duration: Option<Duration>,
+    /// Up to this share of it is added at random; percent.
+    max_connection_duration_jitter: f64,
+    /// Limit of one request with its response.
+    pub max_stream_duration: Option<Duration>,
+    /// Response headers, KiB; 60 unless set.
+    pub max_response_headers_kb: u32,
+    /// Response headers, number; 100 unless set.
+    pub max_headers_count: u32,
+    pub protocol: Protocol,
+    pub http1: Http1Options,
+    pub connect: ConnectOptions,
+    pub discovery: DiscoveryType,
+    pub lb: LbConfig,
+    pub thresholds_default: Thresholds,
+    pub thresholds_high: Thresholds,
+    connection_ids: Arc<AtomicU64>,
+}
+
+/// A compiled cluster without its running parts.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) info: ClusterInfo,
+    pub(crate) config: ClusterConfig,
+    pub(crate) template: Template,
+}
+
+impl ClusterConfig {
+    /// `max_connection_duration` for one connection, with its jitter.
+    pub(crate) fn max_connection_duration(&self) -> Option<Duration> {
+        self.max_connection_duration.map(|duration| {
+            let jitter = self.max_connection_duration_jitter / 100.0;
+            duration.mul_f64(1.0 + jitter * fastrand::f64())
+        })
+    }
+
+    pub(crate) fn next_connection_id(&self) -> u64 {
+        self.connection_ids.fetch_add(1, Relaxed)
+    }
+}
+
+pub(crate) fn compile(
+    proto: &cluster::Cluster,
+    connection_ids: Arc<AtomicU64>,
+) -> Result<Compiled, ConfigError> {
+    if proto.name.is_empty() {
+        return Err(ConfigError::new("value length must be at least 1 characters").at("name"));
+    }
+    let named = |error: ConfigError| error.at(&format!("cluster[{}]", proto.name));
+    compile_named(proto, connection_ids).map_err(named)
+}
+
+// Envoy still honours the fields that moved into `HttpProtocolOptions`.
+#[allow(deprecated)]
+fn compile_named(
+    proto: &cluster::Cluster,
+    connection_ids: Arc<AtomicU64>,
+) -> Result<Compiled, ConfigError> {
+    let discovery = discovery(proto)?;
+    transport_socket::require_raw(proto.transport_socket.as_ref()).at("transport_socket")?;
+    let connect_timeout = positive(&proto.connect_timeout)
+        .at("connect_timeout")?
+        .unwrap_or(Duration::from_secs(5));
+    let http = http::compile(proto)?;
+    let options = proto.upstream_connection_options.as_ref();
+    let keepalive = Keepalive::compile(options.and_then(|o| o.tcp_keepalive.as_ref()))
+        .at("tcp_keepalive")
+        .at("upstream_connection_options")?;
+    let mut connect =
+        bind_config(proto.upstream_bind_config.as_ref()).at("upstream_bind_config")?;
+    connect.keepalive = keepalive;
+    let (thresholds_default, thresholds_high) =
+        breakers::compile(proto.circuit_breakers.as_ref()).at("circuit_breakers")?;
+    let common = http.common;
+    let config = ClusterConfig {
+        connect_timeout,
+        per_connection_buffer_limit: proto.per_connection_buffer_limit_bytes.unwrap_or(1 << 20),
+        max_requests_per_connection: common
+            .max_requests_per_connection
+            .or(proto.max_requests_per_connection)
+            .and_then(NonZeroU32::new),
+        idle_timeout: match duration(&common.idle_timeout).at("idle_timeout")? {
+            None => Some(Duration::from_secs(3600)),
+            Some(Duration::ZERO) => None,
+            set => set,
+        },
+        max_connection_duration: duration(&common.max_connection_duration)
+            .at("max_connection_duration")?
+            .filter(|d| !d.is_zero()),
+        max_connection_duration_jitter: common
+            .max_connection_duration_jitter
+            .map_or(0.0, |percent| percent.value),
+        max_stream_duration: duration(&common.max_stream_duration)
+            .at("max_stream_duration")?
+            .filter(|d| !d.is_zero()),
+        max_response_headers_kb: common.max_response_headers_kb.unwrap_or(60),
+        max_headers_count: common.max_headers_count.unwrap_or(100),
+        protocol: http.protocol,
+        http1: http.http1,
+        connect,
+        discovery,
+        lb: lb::compile(proto)?,
+        thresholds_default,
+        thresholds_high,
+        connection_ids,
+    };
+    let name: Arc<str> = proto.name.as_str().into();
+    let info = ClusterInfo {
+        observability_name: match proto.alt_stat_name.as_str() {
+            "" => name.clone(),
+            other => other.into(),
+        },
+        name,
+        metadata: Metadata::compile(proto.metadata.as_ref()),
+    };
+    let template =
+        Template::compile(proto.load_assignment.as_ref(), discovery).at("load_assignment")?;
+    Ok(Compiled {
+        info,
+        config,
+        template,
+    })
+}
+
+fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
+    use cluster::cluster::{ClusterDiscoveryType, DiscoveryType as Type};
+    match &proto.cluster_discovery_type {
+        None => Ok(DiscoveryType::Static),
+        Some(ClusterDiscoveryType::Type(number)) => match Type::try_from(*number) {
+            Ok(Type::Static) => Ok(DiscoveryType::Static),
+            Ok(other) => Err(ConfigError::new(format!(
+                "discovery type {} is not supported in this version",
+                other.as_str_name()
+            ))
+            .at("type")),
+            Err(_) => Err(ConfigError::new(format!("unknown discovery type {number}")).at("type")),
+        },
+        Some(ClusterDiscoveryType::ClusterType(custom)) => Err(ConfigError::new(format!(
+            "Didn't find a registered cluster factory implementation for name: '{}'",
+            custom.name
+        ))
+        .at("cluster_type")),
+    }
+}

@@ -1,0 +1,130 @@
+//! A snapshot of a cluster's hosts with the tables of its load balancer. Immutable: an update makes a new one, which
+//! takes over the hosts that stay.
+
+use crate::{
+    host::{Availability, Endpoint, Host, Locality},
+    lb::{LbConfig, LoadBalancer},
+    stats::ClusterStats,
+};
+use outrigger_core::Address;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// What a `ClusterLoadAssignment` says once its names are resolved.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub endpoints: Vec<Endpoint>,
+    /// `LocalityLbEndpoints.load_balancing_weight` by priority and locality, where it is given.
+    pub locality_weights: BTreeMap<(u32, Arc<Locality>), u32>,
+    /// Percent; 140 unless the policy says otherwise.
+    pub overprovisioning_factor: u32,
+    /// The health of a priority counts the weights of its hosts in place of their number.
+    pub weighted_priority_health: bool,
+}
+
+impl Default for Assignment {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            locality_weights: BTreeMap::new(),
+            overprovisioning_factor: 140,
+            weighted_priority_health: false,
+        }
+    }
+}
+
+/// The hosts of a cluster at one time.
+#[derive(Debug)]
+pub struct HostSet {
+    hosts: Vec<Arc<Host>>,
+    balancer: LoadBalancer,
+}
+
+/// What makes a host the same host over an update.
+type Key = (Address, Arc<str>, u32, Arc<Locality>);
+
+fn key_of(host: &Host) -> Key {
+    let info = host.info();
+    (
+        info.address.clone(),
+        info.hostname.clone(),
+        host.priority,
+        host.locality.clone(),
+    )
+}
+
+impl HostSet {
+    /// A set of these endpoints. Hosts of `previous` with the same address, hostname and priority are kept, the others
+    /// are drained. The same endpoint twice is one host, as in Envoy.
+    pub(crate) fn build(
+        assignment: Assignment,
+        previous: Option<&Self>,
+        lb: &LbConfig,
+        concurrency: usize,
+        stats: &ClusterStats,
+    ) -> Self {
+        let mut old: HashMap<Key, Arc<Host>> = previous
+            .iter()
+            .flat_map(|set| &set.hosts)
+            .map(|host| (key_of(host), host.clone()))
+            .collect();
+        let mut seen = HashSet::new();
+        let mut hosts = Vec::with_capacity(assignment.endpoints.len());
+        let mut added = false;
+        for endpoint in &assignment.endpoints {
+            let key = (
+                endpoint.info.address.clone(),
+                endpoint.info.hostname.clone(),
+                endpoint.priority,
+                endpoint.locality.clone(),
+            );
+            if !seen.insert(key.clone()) {
+                continue;
+            }
+            hosts.push(match old.remove(&key) {
+                Some(host) => {
+                    host.update(endpoint.clone());
+                    host
+                }
+                None => {
+                    added = true;
+                    Arc::new(Host::new(endpoint.clone(), concurrency))
+                }
+            });
+        }
+        if added || !old.is_empty() {
+            stats.membership_change.inc();
+        }
+        for host in old.values() {
+            host.drain();
+        }
+        let balancer = LoadBalancer::build(&hosts, &assignment, lb, concurrency);
+        let set = Self { hosts, balancer };
+        set.report(stats);
+        set
+    }
+
+    pub fn hosts(&self) -> &[Arc<Host>] {
+        &self.hosts
+    }
+
+    pub(crate) fn balancer(&self) -> &LoadBalancer {
+        &self.balancer
+    }
+
+    fn report(&self, stats: &ClusterStats) {
+        let count = |wanted| {
+            self.hosts
+                .iter()
+                .filter(|host| host.availability() == wanted)
+                .count() as u64
+        };
+        stats.membership_total.set(self.hosts.len() as u64);
+        stats.membership_healthy.set(count(Availability::Healthy));
+        stats.membership_degraded.set(count(Availability::Degraded));
+        let max = self.hosts.iter().map(|host| host.weight()).max();
+        stats.max_host_weight.set(max.unwrap_or(0).into());
+    }
+}

@@ -1,0 +1,121 @@
+//! Envoy's cluster manager: clusters by name, in slots that routes hold on to.
+
+use crate::{
+    cluster::Cluster,
+    config::{self, Compiled, DiscoveryType},
+    stats::ClusterManagerStats,
+};
+use envoy_api::pb::envoy::config::cluster::v3::Cluster as Proto;
+use outrigger_core::{ConfigError, Context, Slot};
+use parking_lot::RwLock;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// What every `compile` above this floor is handed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    pub context: Arc<Context>,
+    pub clusters: Arc<ClusterManager>,
+}
+
+impl BuildContext {
+    pub fn new(context: Arc<Context>) -> Self {
+        Self {
+            clusters: Arc::new(ClusterManager::new(context.clone())),
+            context,
+        }
+    }
+}
+
+/// All clusters of the process.
+#[derive(Debug)]
+pub struct ClusterManager {
+    context: Arc<Context>,
+    stats: Arc<ClusterManagerStats>,
+    connection_ids: Arc<AtomicU64>,
+    clusters: RwLock<Clusters>,
+}
+
+#[derive(Debug, Default)]
+struct Clusters {
+    slots: HashMap<Arc<str>, Arc<Slot<Cluster>>>,
+    /// Those that exist, in the order in which they came.
+    order: Vec<Arc<Cluster>>,
+}
+
+impl ClusterManager {
+    pub fn new(context: Arc<Context>) -> Self {
+        Self {
+            stats: context
+                .stats
+                .register("cluster_manager.", ClusterManagerStats::default()),
+            context,
+            connection_ids: Arc::default(),
+            clusters: RwLock::default(),
+        }
+    }
+
+    /// The slot of a cluster, which is empty while there is no such cluster.
+    pub fn slot(&self, name: &str) -> Arc<Slot<Cluster>> {
+        if let Some(slot) = self.clusters.read().slots.get(name) {
+            return slot.clone();
+        }
+        let mut clusters = self.clusters.write();
+        let name: Arc<str> = name.into();
+        let slot = clusters
+            .slots
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Slot::empty(name)));
+        slot.clone()
+    }
+
+    /// A cluster by the name that a request brings. Makes no slot, so names from outside fill no memory.
+    pub fn get(&self, name: &str) -> Option<Arc<Cluster>> {
+        self.clusters.read().slots.get(name)?.load_full()
+    }
+
+    /// All clusters in the order in which they were added.
+    pub fn clusters(&self) -> Vec<Arc<Cluster>> {
+        self.clusters.read().order.clone()
+    }
+
+    /// Adds a cluster of the bootstrap.
+    pub fn add_static(&self, proto: &Proto) -> Result<(), ConfigError> {
+        if self.get(&proto.name).is_some() {
+            return Err(ConfigError::new(format!(
+                "cluster manager: duplicate cluster '{}'",
+                proto.name
+            )));
+        }
+        let Compiled {
+            info,
+            config,
+            template,
+        } = config::compile(proto, self.connection_ids.clone())?;
+        let discovery = config.discovery;
+        let cluster = Arc::new(Cluster::new(info, config, &self.context));
+        match discovery {
+            DiscoveryType::Static => cluster.update_hosts(template.resolved()),
+        }
+        let slot = self.slot(&cluster.info.name);
+        self.clusters.write().order.push(cluster.clone());
+        slot.publish(cluster);
+        self.stats.cluster_added.inc();
+        self.stats.active_clusters.inc();
+        Ok(())
+    }
+
+    /// Ends when every cluster has its first hosts or has given up waiting for them. Runs on the main runtime, where
+    /// the discoveries then go on.
+    pub async fn warm(&self) {}
+
+    /// A number for a connection, downstream or upstream, that no other connection of the process has.
+    pub fn next_connection_id(&self) -> u64 {
+        self.connection_ids.fetch_add(1, Relaxed)
+    }
+}

@@ -1,0 +1,201 @@
+//! What one upstream connection counts from its first SYN to its end.
+
+use crate::{
+    circuit_breaker::{ConnectionPermit, Overflow, ResourceManager},
+    config::ClusterConfig,
+    host::HostDescription,
+    stats::ClusterStats,
+};
+use outrigger_core::{Address, stream_info::HostInfo};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// What is known of an established connection.
+#[derive(Clone, Debug)]
+pub struct UpstreamConnectionInfo {
+    /// Unique in the process: `%UPSTREAM_CONNECTION_ID%`.
+    pub id: u64,
+    pub local_address: Address,
+    pub remote_address: Address,
+    /// The host as it was when the connection was made.
+    pub host: Arc<HostInfo>,
+    pub connect_begin: Instant,
+    pub connect_end: Instant,
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CloseReason {
+    /// We did.
+    #[default]
+    Local,
+    /// The peer did: FIN or RST.
+    Remote,
+}
+
+/// What the pool of a host and its connections share.
+#[derive(Debug)]
+pub struct PoolParts {
+    pub(crate) config: Arc<ClusterConfig>,
+    pub(crate) stats: Arc<ClusterStats>,
+    pub(crate) breakers: Arc<ResourceManager>,
+    pub(crate) host: Arc<HostDescription>,
+    /// Connections of this pool, connecting ones included.
+    pub(crate) connections: AtomicUsize,
+}
+
+impl PoolParts {
+    pub(crate) fn host_info(&self) -> Arc<HostInfo> {
+        Arc::clone(&self.host.info())
+    }
+}
+
+/// One connection in the books: counts it from its making to its drop.
+#[derive(Debug)]
+pub(crate) struct ConnectionGuard {
+    parts: Arc<PoolParts>,
+    _permit: ConnectionPermit,
+    begin: Instant,
+    connected: bool,
+    /// A request or a TCP session is on it.
+    active: bool,
+    /// Requests so far.
+    requests: u32,
+    reason: CloseReason,
+    /// `max_connection_duration` with its jitter.
+    max_duration: Option<Duration>,
+}
+
+impl ConnectionGuard {
+    pub(crate) fn new(parts: Arc<PoolParts>) -> Self {
+        let stats = &parts.stats;
+        stats.upstream_cx_total.inc();
+        stats.upstream_cx_active.inc();
+        parts.host.stats.cx_total.inc();
+        parts.host.stats.cx_active.inc();
+        parts.connections.fetch_add(1, Relaxed);
+        let max_duration = parts.config.max_connection_duration();
+        Self {
+            _permit: ConnectionPermit::new(parts.breakers.clone()),
+            parts,
+            begin: Instant::now(),
+            connected: false,
+            active: false,
+            requests: 0,
+            reason: CloseReason::Local,
+            max_duration,
+        }
+    }
+
+    pub(crate) fn connected(&mut self, now: Instant) {
+        self.connected = true;
+        let took = now.saturating_duration_since(self.begin);
+        self.parts
+            .stats
+            .upstream_cx_connect_ms
+            .record(took.as_millis() as u64);
+    }
+
+    pub(crate) fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// When it has to end, if its duration is limited.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.max_duration.map(|max| self.begin + max)
+    }
+
+    /// No further request may go onto it.
+    pub(crate) fn exhausted(&self) -> bool {
+        self.parts
+            .config
+            .max_requests_per_connection
+            .is_some_and(|max| self.requests >= max.get())
+    }
+
+    pub(crate) fn set_reason(&mut self, reason: CloseReason) {
+        self.reason = reason;
+    }
+
+    /// Puts a request onto it, if `max_requests` allows.
+    pub(crate) fn begin_request(&mut self) -> Result<(), Overflow> {
+        let PoolParts {
+            stats,
+            breakers,
+            host,
+            ..
+        } = &*self.parts;
+        if !breakers.requests.can_create() {
+            stats.upstream_rq_active_overflow.inc();
+            return Err(Overflow);
+        }
+        breakers.inc_requests();
+        stats.upstream_rq_total.inc();
+        stats.upstream_rq_active.inc();
+        host.stats.rq_total.inc();
+        host.stats.rq_active.inc();
+        self.active = true;
+        self.requests = self.requests.saturating_add(1);
+        if self.exhausted() {
+            self.parts.stats.upstream_cx_max_requests.inc();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end_request(&mut self) {
+        if std::mem::take(&mut self.active) {
+            self.parts.breakers.dec_requests();
+            self.parts.stats.upstream_rq_active.dec();
+            self.parts.host.stats.rq_active.dec();
+        }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        let active = self.active;
+        self.end_request();
+        let PoolParts {
+            stats,
+            host,
+            connections,
+            ..
+        } = &*self.parts;
+        let remote = self.reason == CloseReason::Remote;
+        stats.upstream_cx_destroy.inc();
+        if remote {
+            stats.upstream_cx_destroy_remote.inc();
+        } else {
+            stats.upstream_cx_destroy_local.inc();
+        }
+        if active {
+            stats.upstream_cx_destroy_with_active_rq.inc();
+            if remote {
+                stats.upstream_cx_destroy_remote_with_active_rq.inc();
+            } else {
+                stats.upstream_cx_destroy_local_with_active_rq.inc();
+            }
+        }
+        if !self.connected {
+            stats.upstream_cx_connect_fail.inc();
+            host.stats.cx_connect_fail.inc();
+        }
+        stats
+            .upstream_cx_length_ms
+            .record(self.begin.elapsed().as_millis() as u64);
+        stats.upstream_rq_per_cx.record(self.requests.into());
+        stats.upstream_cx_active.dec();
+        host.stats.cx_active.dec();
+        connections.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,53 @@
+//! Connections of their own: what the TCP proxy uses. One session each, never reused.
+
+use super::{
+    CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
+    connect::{self, Connected},
+    connection::{ConnectionGuard, PoolParts},
+};
+use crate::circuit_breaker::PendingPermit;
+use outrigger_transport::Stream;
+use std::sync::Arc;
+
+/// An established connection for one session. Dropping it closes it.
+#[derive(Debug)]
+pub struct TcpConnection {
+    pub stream: Stream,
+    pub info: Arc<UpstreamConnectionInfo>,
+    guard: ConnectionGuard,
+}
+
+impl TcpConnection {
+    /// Ends the session and says who ended it.
+    pub fn close(mut self, reason: CloseReason) {
+        self.guard.set_reason(reason);
+    }
+}
+
+/// Connects, if the circuit breakers allow. Dropping the future gives up.
+pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, PoolFailure> {
+    let overflow = |_| PoolFailure {
+        reason: FailureReason::Overflow,
+        host: parts.host_info(),
+    };
+    // Other than an HTTP pool, the TCP proxy does not get a first connection beyond the limit.
+    if !parts.breakers.connections.can_create() {
+        parts.stats.upstream_cx_overflow.inc();
+        return Err(overflow(crate::Overflow));
+    }
+    let pending = PendingPermit::acquire(&parts).map_err(overflow)?;
+    let guard = ConnectionGuard::new(parts.clone());
+    let connected = connect::connect(parts.clone(), guard).await;
+    drop(pending);
+    let Connected {
+        stream,
+        info,
+        mut guard,
+    } = connected.inspect_err(|_| parts.stats.upstream_rq_pending_failure_eject.inc())?;
+    guard.begin_request().map_err(overflow)?;
+    Ok(TcpConnection {
+        stream,
+        info,
+        guard,
+    })
+}

@@ -1,0 +1,120 @@
+//! The response-code stats of a cluster: all responses, and the same by category, each from its first response on.
+
+use outrigger_core::stats::{Metric, ResponseCodes, StatGroup};
+use std::sync::OnceLock;
+
+/// A category that appears with its first response.
+type Category = OnceLock<Box<ResponseCodes>>;
+
+/// `cluster.<name>.`: `upstream_rq_<code>`, `upstream_rq_time`, and the same below `external.`, `internal.`, `canary.`
+/// and `retry.`.
+#[derive(Debug)]
+pub struct ResponseStats {
+    all: ResponseCodes,
+    canary: Category,
+    external: Category,
+    internal: Category,
+    retry: Category,
+}
+
+impl Default for ResponseStats {
+    fn default() -> Self {
+        Self {
+            all: ResponseCodes::main(),
+            canary: Category::new(),
+            external: Category::new(),
+            internal: Category::new(),
+            retry: Category::new(),
+        }
+    }
+}
+
+impl ResponseStats {
+    /// A final response. `internal`: the request came from inside the mesh; `canary`: from a canary host.
+    pub fn charge(&self, code: u16, internal: bool, canary: bool) {
+        self.all.record(code);
+        self.side(internal).record(code);
+        if canary {
+            self.canary().record(code);
+        }
+    }
+
+    /// A response that is retried and never reaches the client.
+    pub fn charge_retry(&self, code: u16) {
+        let retry = || Box::new(ResponseCodes::new("retry."));
+        self.retry.get_or_init(retry).record(code);
+    }
+
+    /// `upstream_rq_time` of a final response, in milliseconds.
+    pub fn charge_time(&self, milliseconds: u64, internal: bool, canary: bool) {
+        self.all.time.record(milliseconds);
+        self.side(internal).time.record(milliseconds);
+        if canary {
+            self.canary().time.record(milliseconds);
+        }
+    }
+
+    fn side(&self, internal: bool) -> &ResponseCodes {
+        if internal {
+            self.internal
+                .get_or_init(|| Box::new(ResponseCodes::new("internal.")))
+        } else {
+            self.external
+                .get_or_init(|| Box::new(ResponseCodes::new("external.")))
+        }
+    }
+
+    fn canary(&self) -> &ResponseCodes {
+        self.canary
+            .get_or_init(|| Box::new(ResponseCodes::new("canary.")))
+    }
+}
+
+impl StatGroup for ResponseStats {
+    fn visit(&self, visit: &mut dyn FnMut(&str, Metric<'_>)) {
+        self.all.visit(visit);
+        for category in [&self.canary, &self.external, &self.internal, &self.retry] {
+            if let Some(codes) = category.get() {
+                codes.visit(visit);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(stats: &ResponseStats) -> Vec<String> {
+        let mut counters = Vec::new();
+        stats.visit(&mut |name, metric| {
+            if let Metric::Counter(counter) = metric {
+                counters.push(format!("{name} {}", counter.get()));
+            }
+        });
+        counters
+    }
+
+    #[test]
+    fn categories_appear_with_their_first_response() {
+        let stats = ResponseStats::default();
+        assert_eq!(counters(&stats), ["upstream_rq_completed 0"]);
+        stats.charge(200, false, false);
+        let after = counters(&stats);
+        assert!(after.contains(&"upstream_rq_200 1".into()), "{after:?}");
+        assert!(after.contains(&"external.upstream_rq_2xx 1".into()));
+        assert!(!after.iter().any(|name| name.starts_with("internal.")));
+    }
+
+    #[test]
+    fn retries_are_counted_apart() {
+        let stats = ResponseStats::default();
+        stats.charge_retry(503);
+        let after = counters(&stats);
+        assert!(after.contains(&"upstream_rq_completed 0".into()));
+        assert!(
+            after.contains(&"retry.upstream_rq_503 1".into()),
+            "{after:?}"
+        );
+    }
+}
