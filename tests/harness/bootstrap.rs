@@ -164,21 +164,20 @@ fn http(
             out.insert("http_filters".to_owned(), json!([router]));
         }
     }
-    let own = ["route_config", "rds", "scoped_routes"]
+    let dynamic = ["rds", "scoped_routes"]
         .iter()
         .any(|key| out.contains_key(*key));
-    if !own {
+    if !dynamic
+        && let Value::Object(config) = out.entry("route_config").or_insert_with(|| json!({}))
+    {
+        config
+            .entry("name")
+            .or_insert_with(|| json!(format!("{name}_routes")));
         let routes = routes
             .unwrap_or_else(|| json!([{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]));
         let hosts =
             hosts.unwrap_or_else(|| json!([{"name": "all", "domains": ["*"], "routes": routes}]));
-        out.insert(
-            "route_config".to_owned(),
-            json!({"name": format!("{name}_routes"), "virtual_hosts": hosts}),
-        );
-    } else if let (Some(hosts), Some(Value::Object(config))) = (hosts, out.get_mut("route_config"))
-    {
-        config.insert("virtual_hosts".to_owned(), hosts);
+        config.entry("virtual_hosts").or_insert(hosts);
     }
     Ok(json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}))
 }

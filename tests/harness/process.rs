@@ -128,11 +128,14 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
     }
 
-    /// The end of its output.
+    /// The end of its output; Envoy's lines may hold a whole bootstrap and are cut.
     pub fn last_words(&self) -> String {
         let output = self.output();
-        let lines: Vec<&str> = output.lines().collect();
-        let tail = lines.len().saturating_sub(12);
+        let lines: Vec<String> = output
+            .lines()
+            .map(|line| line.chars().take(700).collect())
+            .collect();
+        let tail = lines.len().saturating_sub(8);
         lines.get(tail..).unwrap_or_default().join("\n")
     }
 }

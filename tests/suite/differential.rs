@@ -26,7 +26,7 @@ macro_rules! areas {
     };
 }
 
-areas!(hcm, http1);
+areas!(hcm, http1, routing);
 
 #[test]
 fn bootstraps_get_the_same_verdict() {
