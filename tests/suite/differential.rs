@@ -26,7 +26,7 @@ macro_rules! areas {
     };
 }
 
-areas!(hcm, http1, routing);
+areas!(hcm, header_mutation, http1, local_reply, routing, timeouts);
 
 #[test]
 fn bootstraps_get_the_same_verdict() {
