@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod connect;
+pub mod inspect;
 pub mod listen;
 pub mod socket;
 pub mod socket_option;

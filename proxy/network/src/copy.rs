@@ -1,0 +1,276 @@
+//! Copies bytes between two connections, both ways at once, until both ends have finished or one has failed.
+//!
+//! One task drives both directions. It must never read ahead of a writer that does not keep up: what could not be
+//! written stops the reading of that direction, and is all that a connection ever buffers.
+
+use crate::scratch;
+use outrigger_core::stats::Counter;
+use outrigger_transport::Stream;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Reads of one direction in a row before other connections of the worker get their turn.
+const READS_PER_TURN: usize = 16;
+
+/// Which end of a proxied connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Downstream,
+    Upstream,
+}
+
+/// How a copy came to its end.
+#[derive(Debug)]
+pub enum End {
+    /// Both ends have sent FIN; the one named was the last.
+    Finished(Side),
+    /// This end failed, most often by RST.
+    Failed(Side, io::Error),
+}
+
+/// Counters that one direction keeps up to date.
+#[derive(Clone, Copy, Debug)]
+pub struct Meters<'a> {
+    pub read: &'a Counter,
+    pub written: &'a Counter,
+    /// The writer did not keep up, so reading stops.
+    pub paused: &'a Counter,
+    pub resumed: &'a Counter,
+}
+
+/// One direction.
+#[derive(Debug)]
+pub struct Direction<'a> {
+    meters: Meters<'a>,
+    /// Bytes per read.
+    chunk: usize,
+    pending: Option<Pending>,
+    state: State,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The reader has seen FIN; the writer has not sent it yet.
+    Ending,
+    Done,
+}
+
+/// What has been read and not been written.
+#[derive(Debug)]
+struct Pending {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// Which of a direction's two ends failed.
+enum Fault {
+    Reader(io::Error),
+    Writer(io::Error),
+}
+
+impl<'a> Direction<'a> {
+    /// `limit` is `per_connection_buffer_limit_bytes`; 0 is no limit.
+    pub fn new(meters: Meters<'a>, limit: u32) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            meters,
+            chunk: if limit == 0 {
+                scratch::SIZE
+            } else {
+                limit.min(scratch::SIZE)
+            },
+            pending: None,
+            state: State::Open,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    /// Ready once FIN has been passed on.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+    ) -> Poll<Result<(), Fault>> {
+        for _ in 0..READS_PER_TURN {
+            ready!(self.poll_pending(cx, to))?;
+            match self.state {
+                State::Open => ready!(self.poll_chunk(cx, from, to))?,
+                State::Ending => {
+                    self.state = State::Done;
+                    // Fails only if that end is gone; reading from it says how.
+                    to.shutdown_write().ok();
+                }
+                State::Done => return Poll::Ready(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Fault>> {
+        let Some(pending) = &mut self.pending else {
+            return Poll::Ready(Ok(()));
+        };
+        while pending.start < pending.end {
+            let bytes = pending
+                .buffer
+                .get(pending.start..pending.end)
+                .unwrap_or_default();
+            let n = ready!(poll_write(cx, to, bytes)).map_err(Fault::Writer)?;
+            pending.start += n;
+            self.bytes_written += n as u64;
+            self.meters.written.add(n as u64);
+        }
+        if let Some(pending) = self.pending.take() {
+            scratch::give(pending.buffer);
+        }
+        self.meters.resumed.inc();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads into the worker's buffer and writes from it; takes the buffer along only if the writer refuses.
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &mut Stream,
+    ) -> Poll<Result<(), Fault>> {
+        let mut buffer = scratch::take();
+        let read = poll_read(cx, from, buffer.get_mut(..self.chunk).unwrap_or_default());
+        let n = match read {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => {
+                scratch::give(buffer);
+                return Poll::Ready(Err(Fault::Reader(error)));
+            }
+            Poll::Pending => {
+                scratch::give(buffer);
+                return Poll::Pending;
+            }
+        };
+        if n == 0 {
+            scratch::give(buffer);
+            self.state = State::Ending;
+            return Poll::Ready(Ok(()));
+        }
+        self.bytes_read += n as u64;
+        self.meters.read.add(n as u64);
+        let written = match poll_write(cx, to, buffer.get(..n).unwrap_or_default()) {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(error)) => {
+                scratch::give(buffer);
+                return Poll::Ready(Err(Fault::Writer(error)));
+            }
+            Poll::Pending => 0,
+        };
+        self.bytes_written += written as u64;
+        self.meters.written.add(written as u64);
+        if written == n {
+            scratch::give(buffer);
+        } else {
+            self.meters.paused.inc();
+            self.pending = Some(Pending::new(buffer, written, n));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Pending {
+    /// A small rest is copied out, so that it does not hold a large buffer for as long as the peer sleeps.
+    fn new(buffer: Box<[u8]>, start: usize, end: usize) -> Self {
+        let rest = buffer.get(start..end).unwrap_or_default();
+        if rest.len() * 4 > buffer.len() {
+            return Self { buffer, start, end };
+        }
+        let small: Box<[u8]> = rest.into();
+        scratch::give(buffer);
+        Self {
+            start: 0,
+            end: small.len(),
+            buffer: small,
+        }
+    }
+}
+
+fn poll_read(cx: &mut Context<'_>, from: &mut Stream, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut buf = ReadBuf::new(buf);
+    ready!(Pin::new(from).poll_read(cx, &mut buf))?;
+    Poll::Ready(Ok(buf.filled().len()))
+}
+
+fn poll_write(cx: &mut Context<'_>, to: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match ready!(Pin::new(to).poll_write(cx, bytes)) {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        other => Poll::Ready(other),
+    }
+}
+
+/// Both directions of one proxied connection.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    /// From downstream to upstream.
+    pub up: Direction<'a>,
+    /// From upstream to downstream.
+    pub down: Direction<'a>,
+}
+
+impl Relay<'_> {
+    /// Bytes moved so far: what an idle timeout watches.
+    pub fn moved(&self) -> u64 {
+        let Self { up, down } = self;
+        [
+            up.bytes_read,
+            up.bytes_written,
+            down.bytes_read,
+            down.bytes_written,
+        ]
+        .iter()
+        .fold(0, |sum, n| sum.wrapping_add(*n))
+    }
+
+    /// Moves what can be moved. Ready at the end of the connection.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        downstream: &mut Stream,
+        upstream: &mut Stream,
+    ) -> Poll<End> {
+        use Side::{Downstream, Upstream};
+        let mut last = Upstream;
+        if self.up.state != State::Done {
+            match self.up.poll(cx, downstream, upstream) {
+                Poll::Ready(Err(Fault::Reader(e))) => {
+                    return Poll::Ready(End::Failed(Downstream, e));
+                }
+                Poll::Ready(Err(Fault::Writer(e))) => return Poll::Ready(End::Failed(Upstream, e)),
+                Poll::Ready(Ok(())) => last = Downstream,
+                Poll::Pending => {}
+            }
+        }
+        if self.down.state != State::Done {
+            match self.down.poll(cx, upstream, downstream) {
+                Poll::Ready(Err(Fault::Reader(e))) => return Poll::Ready(End::Failed(Upstream, e)),
+                Poll::Ready(Err(Fault::Writer(e))) => {
+                    return Poll::Ready(End::Failed(Downstream, e));
+                }
+                Poll::Ready(Ok(())) => last = Upstream,
+                Poll::Pending => {}
+            }
+        }
+        if self.up.state == State::Done && self.down.state == State::Done {
+            Poll::Ready(End::Finished(last))
+        } else {
+            Poll::Pending
+        }
+    }
+}

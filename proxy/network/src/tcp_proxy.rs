@@ -1,0 +1,299 @@
+//! `envoy.filters.network.tcp_proxy`: one upstream connection for each downstream connection.
+//!
+//! It connects at once and reads nothing from downstream until then. It must never touch the bytes.
+
+use crate::{
+    copy::{Direction, End, Meters, Relay, Side},
+    stats::TcpProxyStats,
+    timer::{Expired, Timer},
+};
+use outrigger_core::{ResponseFlag, Slot, StreamInfo, stream_info::DetectedCloseType};
+use outrigger_transport::Stream;
+use outrigger_upstream::{
+    CloseReason, Cluster, FailureReason, LbContext, PoolFailure, Priority, TcpConnection,
+};
+use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// A compiled TCP proxy.
+#[derive(Debug)]
+pub struct TcpProxy {
+    pub(crate) stats: Arc<TcpProxyStats>,
+    pub(crate) route: Route,
+    pub(crate) max_connect_attempts: u32,
+    /// Without a byte in either direction; `None`: for ever.
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_duration: Option<Duration>,
+    /// Percent of `max_duration` that is added at random.
+    pub(crate) jitter: f64,
+    /// Bytes per direction; 0 is no limit.
+    pub(crate) buffer_limit: u32,
+}
+
+/// Where connections go.
+#[derive(Debug)]
+pub(crate) enum Route {
+    Cluster(Arc<Slot<Cluster>>),
+    Weighted {
+        clusters: Vec<WeightedCluster>,
+        total: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct WeightedCluster {
+    pub cluster: Arc<Slot<Cluster>>,
+    /// Sum of the weights up to and with this cluster.
+    pub up_to: u64,
+}
+
+/// Why a connection never got an upstream (Envoy's `UpstreamFailureReason`, whose number the log shows).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    ConnectFailed,
+    NoHealthyUpstream,
+    ResourceLimitExceeded,
+    NoRoute,
+}
+
+impl Failure {
+    /// Envoy's spelling.
+    const fn close_reason(self) -> &'static str {
+        match self {
+            Self::ConnectFailed => "tcp_initializion_failure:0",
+            Self::NoHealthyUpstream => "tcp_initializion_failure:1",
+            Self::ResourceLimitExceeded => "tcp_initializion_failure:2",
+            Self::NoRoute => "tcp_initializion_failure:3",
+        }
+    }
+}
+
+/// An upstream connection and the cluster that counts its bytes.
+struct Connected {
+    cluster: Arc<Cluster>,
+    connection: TcpConnection,
+}
+
+const MAX_DURATION: &str = "max_connection_duration_reached";
+const IDLE_TIMEOUT: &str = "tcp_session_idle_timeout";
+
+impl TcpProxy {
+    /// Serves one connection to its end; `info` then says how it went.
+    pub async fn serve(&self, mut downstream: Stream, info: &mut StreamInfo) {
+        self.stats.downstream_cx_total.inc();
+        let end = self.max_duration.map(|max| info.start + self.jittered(max));
+        let connecting = self.connect(info);
+        let connected = match end {
+            Some(end) => timeout_at(end, connecting).await,
+            None => Ok(connecting.await),
+        };
+        match connected {
+            Ok(Ok(connected)) => self.relay(&mut downstream, connected, end, info).await,
+            Ok(Err(failure)) => {
+                info.downstream_local_close_reason = Cow::Borrowed(failure.close_reason());
+            }
+            Err(_) => self.duration_reached(info),
+        }
+        info.timing.complete = Some(info.elapsed());
+    }
+
+    fn jittered(&self, max: Duration) -> Duration {
+        if self.jitter == 0.0 {
+            return max;
+        }
+        max.mul_f64(1.0 + fastrand::f64() * self.jitter / 100.0)
+    }
+
+    async fn connect(&self, info: &mut StreamInfo) -> Result<Connected, Failure> {
+        let Some(cluster) = self.route.pick() else {
+            self.stats.downstream_cx_no_route.inc();
+            info.set_flag(ResponseFlag::NoClusterFound);
+            return Err(Failure::NoRoute);
+        };
+        info.cluster = Some(cluster.info.clone());
+        info.timing.upstream_connect_begin = Some(info.elapsed());
+        for _ in 0..self.max_connect_attempts {
+            let Some(host) = cluster.pick(&LbContext::new()) else {
+                info.set_flag(ResponseFlag::NoHealthyUpstream);
+                return Err(Failure::NoHealthyUpstream);
+            };
+            match cluster.tcp_connect(&host, Priority::Default).await {
+                Ok(connection) => {
+                    info.attempt_count += 1;
+                    note_upstream(info, &connection);
+                    return Ok(Connected {
+                        cluster,
+                        connection,
+                    });
+                }
+                Err(PoolFailure {
+                    reason: FailureReason::Overflow,
+                    ..
+                }) => {
+                    info.set_flag(ResponseFlag::UpstreamOverflow);
+                    return Err(Failure::ResourceLimitExceeded);
+                }
+                Err(failure) => {
+                    info.attempt_count += 1;
+                    note_failure(info, failure);
+                }
+            }
+        }
+        cluster.stats.upstream_cx_connect_attempts_exceeded.inc();
+        info.set_flag(ResponseFlag::UpstreamRetryLimitExceeded);
+        Err(Failure::ConnectFailed)
+    }
+
+    async fn relay(
+        &self,
+        downstream: &mut Stream,
+        connected: Connected,
+        end: Option<Instant>,
+        info: &mut StreamInfo,
+    ) {
+        let Connected {
+            cluster,
+            mut connection,
+        } = connected;
+        let mut relay = self.new_relay(&cluster);
+        let upstream = &mut connection.stream;
+        let mut timer = Timer::new(self.idle_timeout, end, None);
+        let mut sleep = pin!(sleep_until(timer.next().unwrap_or(info.start)));
+        let outcome = loop {
+            let event = poll_fn(|cx| {
+                if let Poll::Ready(end) = relay.poll(cx, downstream, upstream) {
+                    return Poll::Ready(Ok(end));
+                }
+                timer
+                    .poll_expired(cx, sleep.as_mut(), relay.moved())
+                    .map(Err)
+            });
+            match event.await {
+                Ok(end) => break Ok(end),
+                Err(Expired::Log) => note_bytes(info, &relay),
+                Err(expired) => break Err(expired),
+            }
+        };
+        note_bytes(info, &relay);
+        let reason = match outcome {
+            Ok(end) => finish(end, downstream, &connection.stream, info),
+            Err(expired) => {
+                self.expire(expired, info);
+                CloseReason::Local
+            }
+        };
+        connection.close(reason);
+    }
+
+    fn new_relay<'a>(&'a self, cluster: &'a Cluster) -> Relay<'a> {
+        let (tcp, cluster) = (&self.stats, &cluster.stats);
+        let up = Meters {
+            read: &tcp.downstream_cx_rx_bytes_total,
+            written: &cluster.upstream_cx_tx_bytes_total,
+            paused: &tcp.downstream_flow_control_paused_reading_total,
+            resumed: &tcp.downstream_flow_control_resumed_reading_total,
+        };
+        let down = Meters {
+            read: &cluster.upstream_cx_rx_bytes_total,
+            written: &tcp.downstream_cx_tx_bytes_total,
+            paused: &cluster.upstream_flow_control_paused_reading_total,
+            resumed: &cluster.upstream_flow_control_resumed_reading_total,
+        };
+        Relay {
+            up: Direction::new(up, self.buffer_limit),
+            down: Direction::new(down, self.buffer_limit),
+        }
+    }
+
+    fn expire(&self, expired: Expired, info: &mut StreamInfo) {
+        if expired == Expired::Idle {
+            self.stats.idle_timeout.inc();
+            info.downstream_local_close_reason = Cow::Borrowed(IDLE_TIMEOUT);
+        } else {
+            self.duration_reached(info);
+        }
+        info.upstream.local_close_reason = info.downstream_local_close_reason.clone();
+    }
+
+    fn duration_reached(&self, info: &mut StreamInfo) {
+        self.stats.max_downstream_connection_duration.inc();
+        info.set_flag(ResponseFlag::DurationTimeout);
+        info.downstream_local_close_reason = Cow::Borrowed(MAX_DURATION);
+    }
+}
+
+impl Route {
+    fn pick(&self) -> Option<Arc<Cluster>> {
+        match self {
+            Self::Cluster(cluster) => cluster.load_full(),
+            Self::Weighted { clusters, total } => {
+                let random = fastrand::u64(..*total);
+                clusters
+                    .iter()
+                    .find(|c| random < c.up_to)
+                    .and_then(|c| c.cluster.load_full())
+            }
+        }
+    }
+}
+
+fn note_upstream(info: &mut StreamInfo, connection: &TcpConnection) {
+    let now = info.elapsed();
+    info.timing.upstream_connect_end = Some(now);
+    let begin = info.timing.upstream_connect_begin.unwrap_or_default();
+    let established = &connection.info;
+    let upstream = &mut info.upstream;
+    upstream.pool_ready = Some(now.saturating_sub(begin));
+    upstream.host = Some(established.host.clone());
+    upstream.hosts_attempted.push(established.host.clone());
+    upstream.connection_id = Some(established.id);
+    upstream.connection_ids_attempted.push(established.id);
+    upstream.local_address = Some(established.local_address.clone());
+    upstream.remote_address = Some(established.remote_address.clone());
+}
+
+fn note_failure(info: &mut StreamInfo, failure: PoolFailure) {
+    info.set_flag(ResponseFlag::UpstreamConnectionFailure);
+    let reason = failure.reason.transport_failure().replace(' ', "_");
+    info.upstream.transport_failure_reason = Cow::Owned(reason);
+    info.upstream.host = Some(failure.host.clone());
+    info.upstream.hosts_attempted.push(failure.host);
+}
+
+/// What has moved so far, as the log counts it.
+fn note_bytes(info: &mut StreamInfo, relay: &Relay<'_>) {
+    info.body_bytes_received = relay.up.bytes_read;
+    info.body_bytes_sent = relay.down.bytes_written;
+    info.downstream_wire_bytes_received = relay.up.bytes_read;
+    info.downstream_wire_bytes_sent = relay.down.bytes_written;
+    info.upstream.wire_bytes_sent = relay.up.bytes_written;
+    info.upstream.wire_bytes_received = relay.down.bytes_read;
+}
+
+/// A reset of one end is a reset of the other; any other end is FIN.
+fn finish(end: End, downstream: &Stream, upstream: &Stream, info: &mut StreamInfo) -> CloseReason {
+    let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+    match end {
+        End::Finished(Side::Downstream) => CloseReason::Local,
+        End::Finished(Side::Upstream) => CloseReason::Remote,
+        End::Failed(Side::Downstream, error) => {
+            if reset(&error) {
+                info.downstream_detected_close_type = DetectedCloseType::RemoteReset;
+                upstream.reset();
+            }
+            CloseReason::Local
+        }
+        End::Failed(Side::Upstream, error) => {
+            if reset(&error) {
+                info.set_flag(ResponseFlag::UpstreamRemoteReset);
+                info.upstream.detected_close_type = DetectedCloseType::RemoteReset;
+                info.downstream_detected_close_type = DetectedCloseType::LocalReset;
+                downstream.reset();
+            }
+            CloseReason::Remote
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
