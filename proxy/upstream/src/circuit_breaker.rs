@@ -113,6 +113,7 @@ pub struct ResourceManager {
     pub(crate) pending: Resource,
     pub(crate) requests: Resource,
     retries: Resource,
+    pools: Resource,
     stats: Arc<BreakerStats>,
     remaining: Option<Arc<RemainingStats>>,
 }
@@ -150,6 +151,7 @@ impl ResourceManager {
             pending: Resource::new(thresholds.max_pending_requests),
             requests: Resource::new(thresholds.max_requests),
             retries: Resource::new(thresholds.max_retries),
+            pools: Resource::new(thresholds.max_connection_pools),
             thresholds,
             stats,
             remaining,
@@ -171,6 +173,19 @@ impl ResourceManager {
         remaining_pending
     );
     resource!(inc_requests, dec_requests, requests, rq_open, remaining_rq);
+
+    resource!(
+        inc_pools,
+        dec_pools,
+        pools,
+        cx_pool_open,
+        remaining_cx_pools
+    );
+
+    /// Connections that count now.
+    pub fn active_connections(&self) -> u64 {
+        self.connections.current()
+    }
 
     pub fn thresholds(&self) -> &Thresholds {
         &self.thresholds
@@ -289,6 +304,27 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.dec_connections();
+    }
+}
+
+/// One pool of `max_connection_pools`.
+#[derive(Debug)]
+pub(crate) struct PoolPermit(Arc<ResourceManager>);
+
+impl PoolPermit {
+    pub(crate) fn acquire(parts: &PoolParts) -> Result<Self, Overflow> {
+        if !parts.breakers.pools.can_create() {
+            parts.stats.upstream_cx_pool_overflow.inc();
+            return Err(Overflow);
+        }
+        parts.breakers.inc_pools();
+        Ok(Self(parts.breakers.clone()))
+    }
+}
+
+impl Drop for PoolPermit {
+    fn drop(&mut self) {
+        self.0.dec_pools();
     }
 }
 

@@ -6,9 +6,7 @@ use crate::{
     host::Host,
     host_set::{Assignment, HostSet},
     lb::LbContext,
-    pool::{
-        FailureReason, Http1Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect,
-    },
+    pool::{Http1Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect},
     stats::{ClusterStats, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
@@ -90,10 +88,7 @@ impl Cluster {
     pub fn http1(&self, host: &Arc<Host>, priority: Priority) -> Http1Request {
         match host.http1_pool(self, priority) {
             Some(pool) => pool.request(),
-            None => Http1Request::failed(PoolFailure {
-                reason: FailureReason::Overflow,
-                host: Arc::clone(&host.info()),
-            }),
+            None => Http1Request::failed(PoolFailure::overflow(None)),
         }
     }
 

@@ -90,6 +90,8 @@ impl HostSet {
                 }
                 None => {
                     added = true;
+                    // Each new host is matched with a transport socket once; there is only the default one.
+                    stats.default_total_match_count.inc();
                     Arc::new(Host::new(endpoint.clone(), concurrency))
                 }
             });

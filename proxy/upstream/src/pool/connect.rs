@@ -4,6 +4,7 @@ use super::{
     CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
     connection::{ConnectionGuard, PoolParts},
 };
+use outrigger_core::Address;
 use outrigger_transport::{ConnectError, Stream, connect};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
@@ -25,7 +26,7 @@ pub(super) async fn connect(
     let config = &parts.config;
     let failure = |reason| PoolFailure {
         reason,
-        host: host.clone(),
+        host: Some(host.clone()),
     };
     let connecting = connect::connect(&host.address, &config.connect);
     let stream = match timeout(config.connect_timeout, connecting).await {
@@ -33,22 +34,22 @@ pub(super) async fn connect(
         Ok(Err(error)) => {
             if let ConnectError::Bind { .. } = error {
                 parts.stats.bind_errors.inc();
-            } else {
+            }
+            let reason = reason(&error, &host.address);
+            if let FailureReason::RemoteConnectionFailure(_) = reason {
                 guard.set_reason(CloseReason::Remote);
             }
-            return Err(failure(FailureReason::ConnectFailed(
-                error.to_string().into(),
-            )));
+            return Err(failure(reason));
         }
         Err(_) => {
             parts.stats.upstream_cx_connect_timeout.inc();
-            return Err(failure(FailureReason::ConnectTimeout));
+            return Err(failure(FailureReason::Timeout));
         }
     };
     let now = Instant::now();
     guard.connected(now);
     let info = UpstreamConnectionInfo {
-        id: config.next_connection_id(),
+        id: guard.id(),
         // A peer that is gone again has no address any more; then the host's is all there is to show.
         local_address: stream
             .local_address()
@@ -63,4 +64,19 @@ pub(super) async fn connect(
         info: Arc::new(info),
         guard,
     })
+}
+
+/// As Envoy tells them apart: what the kernel refuses at once, it counts as the host's refusal and names the address.
+fn reason(error: &ConnectError, address: &Address) -> FailureReason {
+    match error {
+        ConnectError::Socket(_) | ConnectError::Bind { .. } => {
+            FailureReason::LocalConnectionFailure(error.to_string().into())
+        }
+        ConnectError::Immediate(_) => FailureReason::RemoteConnectionFailure(
+            format!("{error}|remote_address:{address}").into(),
+        ),
+        ConnectError::Delayed(_) => {
+            FailureReason::RemoteConnectionFailure(error.to_string().into())
+        }
+    }
 }

@@ -60,6 +60,7 @@ impl PoolParts {
 #[derive(Debug)]
 pub(crate) struct ConnectionGuard {
     parts: Arc<PoolParts>,
+    id: u64,
     _permit: ConnectionPermit,
     begin: Instant,
     connected: bool,
@@ -82,6 +83,7 @@ impl ConnectionGuard {
         parts.connections.fetch_add(1, Relaxed);
         let max_duration = parts.config.max_connection_duration();
         Self {
+            id: parts.config.next_connection_id(),
             _permit: ConnectionPermit::new(parts.breakers.clone()),
             parts,
             begin: Instant::now(),
@@ -100,6 +102,10 @@ impl ConnectionGuard {
             .stats
             .upstream_cx_connect_ms
             .record(took.as_millis() as u64);
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn begin(&self) -> Instant {
@@ -129,16 +135,25 @@ impl ConnectionGuard {
 
     /// Puts a request onto it, if `max_requests` allows.
     pub(crate) fn begin_request(&mut self) -> Result<(), Overflow> {
+        if !self.parts.breakers.requests.can_create() {
+            self.parts.stats.upstream_rq_active_overflow.inc();
+            return Err(Overflow);
+        }
+        self.begin_session();
+        if self.exhausted() {
+            self.parts.stats.upstream_cx_max_requests.inc();
+        }
+        Ok(())
+    }
+
+    /// Puts a TCP session onto it: counts as a request, but `max_requests` does not hold it back.
+    pub(crate) fn begin_session(&mut self) {
         let PoolParts {
             stats,
             breakers,
             host,
             ..
         } = &*self.parts;
-        if !breakers.requests.can_create() {
-            stats.upstream_rq_active_overflow.inc();
-            return Err(Overflow);
-        }
         breakers.inc_requests();
         stats.upstream_rq_total.inc();
         stats.upstream_rq_active.inc();
@@ -146,10 +161,6 @@ impl ConnectionGuard {
         host.stats.rq_active.inc();
         self.active = true;
         self.requests = self.requests.saturating_add(1);
-        if self.exhausted() {
-            self.parts.stats.upstream_cx_max_requests.inc();
-        }
-        Ok(())
     }
 
     pub(crate) fn end_request(&mut self) {

@@ -6,12 +6,12 @@
 
 pub use super::connection::PoolParts;
 use super::{
-    CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
+    CloseReason, PoolFailure, UpstreamConnectionInfo,
     connect::{self, Connected},
     connection::ConnectionGuard,
     janitor::{self, Liveness, Signal, liveness},
 };
-use crate::circuit_breaker::PendingPermit;
+use crate::circuit_breaker::{PendingPermit, PoolPermit};
 use outrigger_transport::Stream;
 use parking_lot::Mutex;
 use std::{
@@ -30,6 +30,8 @@ type Answer = Result<Http1Connection, PoolFailure>;
 struct Idle {
     connected: Connected,
     since: Instant,
+    /// What the janitor saw last.
+    state: Liveness,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ struct State {
 #[derive(Debug)]
 pub struct Pool {
     parts: Arc<PoolParts>,
+    _permit: PoolPermit,
     state: Mutex<State>,
     signal: Arc<Signal>,
     /// [`Self::signal`] as the sockets want it.
@@ -57,14 +60,16 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(parts: PoolParts) -> Arc<Self> {
+    /// `None` if `max_connection_pools` is reached.
+    pub(crate) fn new(parts: PoolParts) -> Option<Arc<Self>> {
         let signal = Arc::new(Signal::default());
-        Arc::new(Self {
+        Some(Arc::new(Self {
+            _permit: PoolPermit::acquire(&parts).ok()?,
             parts: Arc::new(parts),
             state: Mutex::default(),
             waker: Waker::from(signal.clone()),
             signal,
-        })
+        }))
     }
 
     /// A connection for one request.
@@ -74,14 +79,13 @@ impl Pool {
                 Ok(connection) => Ok(connection),
                 Err(idle) => {
                     self.put_idle(idle);
-                    Err(self.failure(FailureReason::Overflow))
+                    Err(self.overflow())
                 }
             };
             return Http1Request(Request::Ready(Some(answer)));
         }
         let Ok(pending) = PendingPermit::acquire(&self.parts) else {
-            let overflow = self.failure(FailureReason::Overflow);
-            return Http1Request(Request::Ready(Some(Err(overflow))));
+            return Http1Request::failed(PoolFailure::overflow(None));
         };
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
@@ -165,7 +169,7 @@ impl Pool {
                 Err(free) => {
                     connected = free;
                     // If the request is gone in the meantime, nobody is there to hear of the overflow.
-                    waiter.send(Err(self.failure(FailureReason::Overflow))).ok();
+                    waiter.send(Err(self.overflow())).ok();
                     continue;
                 }
             };
@@ -182,7 +186,11 @@ impl Pool {
             dead => return self.bury(connected, dead),
         }
         let since = Instant::now();
-        let idle = Idle { connected, since };
+        let idle = Idle {
+            connected,
+            since,
+            state: Liveness::Alive,
+        };
         let deadline = self.deadline(&idle);
         let mut state = self.state.lock();
         if state.draining {
@@ -220,16 +228,22 @@ impl Pool {
         let next = {
             let mut state = self.state.lock();
             let mut next: Option<Instant> = None;
-            for idle in std::mem::take(&mut state.idle) {
-                let state_of = liveness(&idle.connected.stream, &mut cx);
-                let deadline = self.deadline(&idle);
-                if state_of != Liveness::Alive {
-                    dead.push((idle.connected, state_of));
-                } else if deadline.is_some_and(|deadline| deadline <= now) {
-                    due.push(idle.connected);
-                } else {
+            let gone = state.idle.extract_if(.., |idle| {
+                let deadline = self.deadline(idle);
+                idle.state = liveness(&idle.connected.stream, &mut cx);
+                let stays = idle.state == Liveness::Alive && deadline.is_none_or(|at| at > now);
+                if stays {
                     next = [next, deadline].into_iter().flatten().min();
-                    state.idle.push(idle);
+                }
+                !stays
+            });
+            for Idle {
+                connected, state, ..
+            } in gone
+            {
+                match state {
+                    Liveness::Alive => due.push(connected),
+                    _ => dead.push((connected, state)),
                 }
             }
             state.armed = next;
@@ -267,11 +281,9 @@ impl Pool {
         drop(idle);
     }
 
-    fn failure(&self, reason: FailureReason) -> PoolFailure {
-        PoolFailure {
-            reason,
-            host: self.parts.host_info(),
-        }
+    /// A request found a connection and no room among the active requests.
+    fn overflow(&self) -> PoolFailure {
+        PoolFailure::overflow(Some(self.parts.host_info()))
     }
 }
 
@@ -426,7 +438,7 @@ impl Future for Http1Request {
                 let answer = match Pin::new(&mut waiting.receiver).poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     // The runtime that made the connection is shutting down.
-                    Poll::Ready(Err(_)) => Err(waiting.pool.failure(FailureReason::Overflow)),
+                    Poll::Ready(Err(_)) => Err(waiting.pool.overflow()),
                     Poll::Ready(Ok(answer)) => answer,
                 };
                 this.0 = Request::Ready(None);

@@ -7,6 +7,8 @@ mod connection;
 pub mod http1;
 mod janitor;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{CloseReason, UpstreamConnectionInfo};
 pub use http1::{Http1Connection, Http1Request};
@@ -15,24 +17,26 @@ use std::{fmt, sync::Arc};
 pub use tcp::TcpConnection;
 pub(crate) use tcp::connect as tcp_connect;
 
-/// Why there is no connection (Envoy's `ConnectionPool::PoolFailureReason`).
+/// Why there is no connection (Envoy's `ConnectionPool::PoolFailureReason`). The texts are Envoy's transport failure
+/// reasons, such as `delayed connect error: Connection refused`; logs print `_` in place of their spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureReason {
     /// A circuit breaker is open: nothing was tried.
     Overflow,
-    /// Envoy's transport failure reason, such as `delayed connect error: Connection refused`. Logs print it with `_`
-    /// in place of spaces.
-    ConnectFailed(Arc<str>),
+    /// The host or the network refused.
+    RemoteConnectionFailure(Arc<str>),
+    /// This machine did, such as for a source address that it has not.
+    LocalConnectionFailure(Arc<str>),
     /// `connect_timeout` ran out.
-    ConnectTimeout,
+    Timeout,
 }
 
 impl FailureReason {
     /// The transport failure reason, empty if there is none.
     pub fn transport_failure(&self) -> &str {
         match self {
-            Self::ConnectFailed(text) => text,
-            Self::Overflow | Self::ConnectTimeout => "",
+            Self::RemoteConnectionFailure(text) | Self::LocalConnectionFailure(text) => text,
+            Self::Overflow | Self::Timeout => "",
         }
     }
 }
@@ -41,16 +45,25 @@ impl FailureReason {
 #[derive(Clone, Debug)]
 pub struct PoolFailure {
     pub reason: FailureReason,
-    /// The host that was tried.
-    pub host: Arc<HostInfo>,
+    /// The host that was tried. A request that could not even wait has none, as Envoy logs it.
+    pub host: Option<Arc<HostInfo>>,
+}
+
+impl PoolFailure {
+    pub(crate) fn overflow(host: Option<Arc<HostInfo>>) -> Self {
+        Self {
+            reason: FailureReason::Overflow,
+            host,
+        }
+    }
 }
 
 impl fmt::Display for PoolFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             FailureReason::Overflow => f.write_str("overflow"),
-            FailureReason::ConnectFailed(text) => f.write_str(text),
-            FailureReason::ConnectTimeout => f.write_str("connection timeout"),
+            FailureReason::Timeout => f.write_str("connection timeout"),
+            other => f.write_str(other.transport_failure()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Connections of their own: what the TCP proxy uses. One session each, never reused.
 
 use super::{
-    CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
+    CloseReason, PoolFailure, UpstreamConnectionInfo,
     connect::{self, Connected},
     connection::{ConnectionGuard, PoolParts},
 };
@@ -26,16 +26,12 @@ impl TcpConnection {
 
 /// Connects, if the circuit breakers allow. Dropping the future gives up.
 pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, PoolFailure> {
-    let overflow = |_| PoolFailure {
-        reason: FailureReason::Overflow,
-        host: parts.host_info(),
-    };
     // Other than an HTTP pool, the TCP proxy does not get a first connection beyond the limit.
     if !parts.breakers.connections.can_create() {
         parts.stats.upstream_cx_overflow.inc();
-        return Err(overflow(crate::Overflow));
+        return Err(PoolFailure::overflow(None));
     }
-    let pending = PendingPermit::acquire(&parts).map_err(overflow)?;
+    let pending = PendingPermit::acquire(&parts).map_err(|_| PoolFailure::overflow(None))?;
     let guard = ConnectionGuard::new(parts.clone());
     let connected = connect::connect(parts.clone(), guard).await;
     drop(pending);
@@ -44,7 +40,7 @@ pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, Pool
         info,
         mut guard,
     } = connected.inspect_err(|_| parts.stats.upstream_rq_pending_failure_eject.inc())?;
-    guard.begin_request().map_err(overflow)?;
+    guard.begin_session();
     Ok(TcpConnection {
         stream,
         info,
