@@ -85,15 +85,20 @@ impl Gauge {
 /// A stat whose value is text, such as an xDS version.
 #[derive(Debug, Default)]
 pub struct TextReadout {
-    value: RwLock<String>,
+    value: RwLock<Option<String>>,
 }
 
 impl TextReadout {
     pub fn set(&self, value: impl Into<String>) {
-        *self.value.write() = value.into();
+        *self.value.write() = Some(value.into());
     }
 
     pub fn get(&self) -> String {
-        self.value.read().clone()
+        self.value.read().clone().unwrap_or_default()
+    }
+
+    /// It has been set since the start: what `usedonly` shows.
+    pub fn used(&self) -> bool {
+        self.value.read().is_some()
     }
 }

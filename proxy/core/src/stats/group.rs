@@ -13,6 +13,11 @@ pub enum Metric<'a> {
 
 /// Anything that can list its stats by name. Names are relative to the prefix it was registered with.
 pub trait StatGroup: Send + Sync {
+    /// Tells groups of one type under one prefix apart; "" where there can be only one.
+    fn key(&self) -> &'static str {
+        ""
+    }
+
     fn visit(&self, visit: &mut dyn FnMut(&str, Metric<'_>));
 }
 

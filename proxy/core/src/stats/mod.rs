@@ -7,11 +7,23 @@
 mod counter;
 mod group;
 mod histogram;
+mod matcher;
+mod name_cache;
+pub mod render;
 mod response_codes;
+mod settings;
+mod snapshot;
 mod store;
+mod tags;
 
 pub use counter::{Counter, Gauge, TextReadout};
 pub use group::{Metric, StatGroup};
-pub use histogram::{Histogram, Unit};
+pub use histogram::{
+    Bin, Bins, BucketSettings, DEFAULT_BUCKETS, Histogram, Merged, QUANTILES, Unit,
+};
+pub use matcher::StatsMatcher;
 pub use response_codes::ResponseCodes;
+pub use settings::Settings;
+pub use snapshot::{Distribution, Kind, Number, Query, Sample, Snapshot};
 pub use store::Store;
+pub use tags::{TagProducer, TagRule, Tagged};

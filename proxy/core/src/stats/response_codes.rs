@@ -1,6 +1,6 @@
 //! Counters of responses by status code, made when a code is first seen: Envoy's `CodeStats`.
 
-use super::{Counter, Metric, StatGroup, Unit, histogram::Histogram};
+use super::{Counter, Histogram, Metric, StatGroup, Unit};
 use std::{fmt::Write, sync::OnceLock};
 
 /// The counters of ten neighbouring codes.
@@ -83,6 +83,10 @@ impl ResponseCodes {
 }
 
 impl StatGroup for ResponseCodes {
+    fn key(&self) -> &'static str {
+        self.prefix
+    }
+
     fn visit(&self, visit: &mut dyn FnMut(&str, Metric<'_>)) {
         let mut name = format!("{}upstream_rq_", self.prefix);
         let stem = name.len();
@@ -98,7 +102,7 @@ impl StatGroup for ResponseCodes {
         if self.unknown.used() {
             show(format_args!("unknown"), Metric::Counter(&self.unknown));
         }
-        if self.time.used() {
+        if self.time.recorded() {
             show(format_args!("time"), Metric::Histogram(&self.time));
         }
         for (class, (total, decades)) in self.classes.iter().zip(&self.codes).enumerate() {
