@@ -358,13 +358,9 @@ impl Drop for PendingPermit {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use outrigger_core::stats::Store;
 
     fn breakers(thresholds: Thresholds) -> CircuitBreakers {
-        let context = Context {
-            stats: Arc::new(Store::default()),
-            concurrency: 1,
-        };
+        let context = Context::default();
         CircuitBreakers::new(thresholds, Thresholds::default(), "cluster.c.", &context)
     }
 
