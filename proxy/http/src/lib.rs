@@ -1,1 +1,3 @@
-//! placeholder
+//! HTTP: the connection manager, routes and filters, and beneath them the codecs.
+
+pub mod codec;

@@ -147,8 +147,8 @@ impl HeaderMap {
         }
     }
 
-    /// Adds a line as it came from the wire: the name is lower-cased while it is copied.
-    pub fn append_raw(&mut self, name: &[u8], value: &[u8]) {
+    /// Adds a line as it came from the wire: the name is lower-cased while it is copied. Tells which name it was.
+    pub fn append_raw(&mut self, name: &[u8], value: &[u8]) -> HeaderId {
         let start = self.arena.len();
         self.arena.extend(name.iter().map(u8::to_ascii_lowercase));
         let id = HeaderId::lookup(self.arena.get(start..).unwrap_or_default());
@@ -162,6 +162,7 @@ impl HeaderMap {
             self.arena.truncate(start);
             self.append(id, value);
         }
+        id
     }
 
     /// Overwrites in place, or appends: Envoy's `setReferenceKey`. Further lines of that name are dropped.

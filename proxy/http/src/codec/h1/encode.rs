@@ -1,0 +1,303 @@
+//! Heads and bodies onto the wire, byte for byte as Envoy writes them.
+//!
+//! The framing headers are the codec's business: `transfer-encoding` in the map is never written, the codec adds its
+//! own. A name or value with CR, LF or NUL makes the whole message an error and leaves nothing in the buffer: dropping
+//! the byte would forward a header that nobody wrote, and no peer that we accept heads from can have sent it.
+
+use super::chars::{is_target, splits_lines};
+use super::framing::{decimal, is_upgrade};
+use super::{Framing, HeaderKeyFormat, reason_phrase};
+use bytes::BytesMut;
+use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
+
+/// A head that must not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// `:method`, `:path` (`:authority` for CONNECT) or `:status` is missing or not writable.
+    #[error("missing or invalid required header: {0}")]
+    Required(&'static str),
+    /// CR, LF or NUL in a name or value.
+    #[error("header holds CR, LF or NUL")]
+    LineBreak,
+    /// `content-length` is no number.
+    #[error("invalid content-length")]
+    ContentLength,
+}
+
+/// How to write a request head.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestEncoding {
+    /// No body and no trailers follow.
+    pub end_stream: bool,
+    pub header_key_format: HeaderKeyFormat,
+    /// Write `http://host/path` as the target.
+    pub fully_qualified_url: bool,
+}
+
+/// What the codec says about the connection in a response, in place of a `connection` header in the map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionHeader {
+    /// Whatever the map says.
+    #[default]
+    FromMap,
+    Close,
+    /// Told to HTTP/1.0 clients that asked for it.
+    KeepAlive,
+}
+
+/// How to write a response head.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseEncoding {
+    /// The client's: `Http10` gets `HTTP/1.0` and no chunks.
+    pub protocol: Protocol,
+    /// The method of the request being answered.
+    pub method: Method,
+    /// No body and no trailers follow.
+    pub end_stream: bool,
+    pub connection: ConnectionHeader,
+    pub header_key_format: HeaderKeyFormat,
+}
+
+/// Writes a request head; the framing tells how the body must be written: `Chunked` through [`encode_chunk`], all
+/// others as they are.
+pub fn encode_request(
+    out: &mut BytesMut,
+    headers: &HeaderMap,
+    how: RequestEncoding,
+) -> Result<Framing, EncodeError> {
+    let start = out.len();
+    let result = request_head(out, headers, how);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// Writes the head of a response, interim ones included; the framing tells how the body must be written.
+/// `UntilClose` means that closing the connection ends it.
+pub fn encode_response(
+    out: &mut BytesMut,
+    headers: &HeaderMap,
+    how: ResponseEncoding,
+) -> Result<Framing, EncodeError> {
+    let start = out.len();
+    let result = response_head(out, headers, how);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+fn request_head(
+    out: &mut BytesMut,
+    headers: &HeaderMap,
+    how: RequestEncoding,
+) -> Result<Framing, EncodeError> {
+    let method_bytes = required(headers, HeaderId::Method)?;
+    let method = Method::from_bytes(method_bytes);
+    out.extend_from_slice(method_bytes);
+    out.extend_from_slice(b" ");
+    if method == Method::Connect {
+        out.extend_from_slice(required(headers, HeaderId::Authority)?);
+    } else {
+        let path = required(headers, HeaderId::Path)?;
+        if how.fully_qualified_url {
+            out.extend_from_slice(required(headers, HeaderId::Scheme)?);
+            out.extend_from_slice(b"://");
+            out.extend_from_slice(required(headers, HeaderId::Authority)?);
+        }
+        out.extend_from_slice(path);
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let written = write_lines(out, headers, how.header_key_format, |_| true)?;
+    let framing = if method == Method::Connect || (is_upgrade(headers) && written.length.is_none())
+    {
+        Framing::UntilClose
+    } else if let Some(length) = written.length {
+        if how.end_stream {
+            Framing::None
+        } else {
+            Framing::Length(length)
+        }
+    } else if how.end_stream {
+        let bodiless = matches!(
+            method,
+            Method::Get | Method::Head | Method::Delete | Method::Trace
+        );
+        if !bodiless {
+            write_line(out, b"content-length", b"0", how.header_key_format);
+        }
+        Framing::None
+    } else {
+        write_line(out, b"transfer-encoding", b"chunked", how.header_key_format);
+        Framing::Chunked
+    };
+    out.extend_from_slice(b"\r\n");
+    Ok(framing)
+}
+
+fn response_head(
+    out: &mut BytesMut,
+    headers: &HeaderMap,
+    how: ResponseEncoding,
+) -> Result<Framing, EncodeError> {
+    let missing = EncodeError::Required(":status");
+    let status = headers.get(HeaderId::Status).and_then(decimal);
+    let status = status.and_then(|s| u16::try_from(s).ok()).ok_or(missing)?;
+    let version: &[u8] = match how.protocol {
+        Protocol::Http10 => b"HTTP/1.0 ",
+        _ => b"HTTP/1.1 ",
+    };
+    out.extend_from_slice(version);
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(reason_phrase(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+
+    let no_length = status < 200 || status == 204;
+    let own_connection = how.connection != ConnectionHeader::FromMap;
+    let written = write_lines(out, headers, how.header_key_format, |id| match id {
+        HeaderId::ContentLength => !no_length,
+        HeaderId::Connection => !own_connection,
+        _ => true,
+    })?;
+    match how.connection {
+        ConnectionHeader::FromMap => {}
+        ConnectionHeader::Close => write_line(out, b"connection", b"close", how.header_key_format),
+        ConnectionHeader::KeepAlive => {
+            write_line(out, b"connection", b"keep-alive", how.header_key_format);
+        }
+    }
+
+    let head = how.method == Method::Head;
+    let framing = if status == 101 || (status == 200 && how.method == Method::Connect) {
+        Framing::UntilClose
+    } else if no_length || status == 304 {
+        Framing::None
+    } else if let Some(length) = written.length {
+        if how.end_stream || head {
+            Framing::None
+        } else {
+            Framing::Length(length)
+        }
+    } else if how.end_stream && !head {
+        write_line(out, b"content-length", b"0", how.header_key_format);
+        Framing::None
+    } else if how.protocol == Protocol::Http10 {
+        if head {
+            Framing::None
+        } else {
+            Framing::UntilClose
+        }
+    } else {
+        write_line(out, b"transfer-encoding", b"chunked", how.header_key_format);
+        if head {
+            Framing::None
+        } else {
+            Framing::Chunked
+        }
+    };
+    out.extend_from_slice(b"\r\n");
+    Ok(framing)
+}
+
+/// A part of the request line: there, and without anything that could end it early.
+fn required(headers: &HeaderMap, id: HeaderId) -> Result<&[u8], EncodeError> {
+    headers
+        .get(id)
+        .filter(|v| !v.is_empty() && is_target(v))
+        .ok_or(EncodeError::Required(id.name()))
+}
+
+struct Written {
+    /// `content-length`, if it was written.
+    length: Option<u64>,
+}
+
+/// All lines that `keep` allows, in the order of the map; `:authority` is `host`.
+fn write_lines(
+    out: &mut BytesMut,
+    headers: &HeaderMap,
+    format: HeaderKeyFormat,
+    keep: impl Fn(HeaderId) -> bool,
+) -> Result<Written, EncodeError> {
+    let mut length = None;
+    for (id, name, value) in headers.iter_ids() {
+        let name = match id {
+            HeaderId::Authority => b"host",
+            HeaderId::TransferEncoding => continue,
+            id if id.is_pseudo() || !keep(id) => continue,
+            HeaderId::Custom if splits_lines(name) => return Err(EncodeError::LineBreak),
+            HeaderId::Custom if name.first().is_none_or(|&b| b == b':') => continue,
+            _ => name,
+        };
+        if splits_lines(value) {
+            return Err(EncodeError::LineBreak);
+        }
+        if id == HeaderId::ContentLength {
+            length = Some(decimal(value).ok_or(EncodeError::ContentLength)?);
+        }
+        write_line(out, name, value, format);
+    }
+    Ok(Written { length })
+}
+
+fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8], format: HeaderKeyFormat) {
+    match format {
+        HeaderKeyFormat::Default => out.extend_from_slice(name),
+        HeaderKeyFormat::ProperCase => {
+            let mut capital = true;
+            out.extend(name.iter().map(|b| {
+                let written = if capital { b.to_ascii_uppercase() } else { *b };
+                capital = !b.is_ascii_alphanumeric();
+                written
+            }));
+        }
+    }
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// One whole chunk. Nothing for no data: an empty chunk would end the body.
+pub fn encode_chunk(out: &mut BytesMut, data: &[u8]) {
+    if !data.is_empty() {
+        encode_chunk_start(out, data.len() as u64);
+        out.extend_from_slice(data);
+        encode_chunk_end(out);
+    }
+}
+
+/// The size line of a chunk whose `length` bytes the caller writes by itself; `length` must not be 0.
+pub fn encode_chunk_start(out: &mut BytesMut, length: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let significant = (67 - length.max(1).leading_zeros()) / 4;
+    for at in (0..significant).rev() {
+        let digit = (length >> (4 * at)) & 0xf;
+        out.extend(DIGITS.get(digit as usize));
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The line end after a chunk's data.
+pub fn encode_chunk_end(out: &mut BytesMut) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The end of a chunked body, with the trailers that `enable_trailers` lets through.
+pub fn encode_last_chunk(
+    out: &mut BytesMut,
+    trailers: Option<&HeaderMap>,
+    format: HeaderKeyFormat,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.extend_from_slice(b"0\r\n");
+    if let Some(trailers) = trailers
+        && let Err(error) = write_lines(out, trailers, format, |_| true)
+    {
+        out.truncate(start);
+        return Err(error);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Header and trailer lines from the wire into the header map, with balsa's leniencies: folded lines, bare CR, bare LF.
+
+use super::UnderscoreAction;
+use super::chars::{has_control, has_forbidden, is_blank, token_length, trim};
+use super::scan::line;
+use crate::codec::CodecError;
+use outrigger_core::{HeaderId, HeaderMap};
+
+/// What the configuration allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FieldRules {
+    /// Lines in the map; lines merged into one count once, as in Envoy.
+    pub(super) max_count: usize,
+    pub(super) underscores: UnderscoreAction,
+}
+
+/// What must be known beyond the map itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields {
+    /// `content-length` lines. The map merges repeats, and an empty one would vanish in that.
+    pub(super) content_lengths: u32,
+    /// Lines left out for the underscore in their name.
+    pub(super) dropped: u32,
+}
+
+/// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
+///
+/// Of several things wrong Envoy names control characters first, then syntax, then what the configuration forbids.
+pub(super) fn read_fields(
+    block: &[u8],
+    mut start: usize,
+    ends: &[u32],
+    rules: FieldRules,
+    headers: &mut HeaderMap,
+) -> Result<Fields, CodecError> {
+    let before = headers.len();
+    let mut found = Fields::default();
+    let mut forbidden = None;
+    let mut ends = ends.iter().map(|&e| e as usize);
+    while let Some(mut end) = ends.next() {
+        let first = line(block, start, end).unwrap_or_default();
+        if first.is_empty() {
+            break;
+        }
+        let name_length = token_length(first);
+        if name_length == 0 || first.get(name_length) != Some(&b':') {
+            return Err(syntax_error(block));
+        }
+        while block.get(end).copied().is_some_and(is_blank) {
+            match ends.next() {
+                Some(next) => end = next,
+                None => return Err(syntax_error(block)),
+            }
+        }
+        let (name, _) = first.split_at(name_length);
+        let value = line(block, start + name_length + 1, end).unwrap_or_default();
+        start = end;
+        if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
+            if rules.underscores == UnderscoreAction::DropHeader {
+                check_value(block, value)?;
+                found.dropped += 1;
+                continue;
+            }
+            forbidden = forbidden.or(Some(CodecError::UNDERSCORE));
+        }
+        let id = if has_control(value) {
+            check_value(block, value)?;
+            headers.append_raw(name, trim(&unfold(block, name, value)?))
+        } else {
+            headers.append_raw(name, trim(value))
+        };
+        if id == HeaderId::ContentLength {
+            found.content_lengths += 1;
+        }
+        if headers.len() - before > rules.max_count {
+            forbidden = forbidden.or(Some(CodecError::TOO_MANY_HEADERS));
+        }
+    }
+    if found.content_lengths > 1 {
+        return Err(CodecError::malformed("multiple content-length lines"));
+    }
+    forbidden.map_or(Ok(found), Err)
+}
+
+fn check_value(block: &[u8], value: &[u8]) -> Result<(), CodecError> {
+    if has_forbidden(value) {
+        return Err(syntax_error(block));
+    }
+    Ok(())
+}
+
+/// Envoy drops every CR and LF inside a value; the blanks of a folded line stay. A bare CR inside a header that says
+/// where the body ends is refused: balsa itself reads such a header one way and forwards it in another.
+fn unfold(block: &[u8], name: &[u8], value: &[u8]) -> Result<Vec<u8>, CodecError> {
+    if name.eq_ignore_ascii_case(b"transfer-encoding")
+        || name.eq_ignore_ascii_case(b"content-length")
+    {
+        let inner = value.trim_ascii();
+        let bare = |(at, &b): (usize, &u8)| b == b'\r' && inner.get(at + 1) != Some(&b'\n');
+        if inner.iter().enumerate().any(bare) {
+            return Err(syntax_error(block));
+        }
+    }
+    Ok(value
+        .iter()
+        .copied()
+        .filter(|b| !matches!(b, b'\r' | b'\n'))
+        .collect())
+}
+
+fn syntax_error(block: &[u8]) -> CodecError {
+    if has_forbidden(block) {
+        CodecError::INVALID_CHARACTERS
+    } else {
+        CodecError::malformed("invalid header line")
+    }
+}

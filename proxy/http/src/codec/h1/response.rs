@@ -1,0 +1,179 @@
+//! The upstream side: a response head from the bytes of a server. Every error is a "protocol error" reset (502, UPE).
+
+use super::Http1Settings;
+use super::UnderscoreAction;
+use super::chars::{has_forbidden, is_blank};
+use super::fields::{FieldRules, read_fields};
+use super::framing::{self, Framing};
+use super::scan::LineScanner;
+use crate::codec::CodecError;
+use bytes::{Buf, BytesMut};
+use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
+
+/// What a response head says beside its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// From 100 on; Envoy passes unassigned codes (999, 1000) as they are.
+    pub status: u16,
+    /// `Http11`, or `Http10` for every other version.
+    pub protocol: Protocol,
+    /// The connection may carry another request after this response.
+    pub keep_alive: bool,
+    /// Where the body ends. `None` for 1xx too: the next head of the same response follows.
+    pub framing: Framing,
+    /// Bytes of the head on the wire, the empty line included.
+    pub head_bytes: usize,
+}
+
+impl ResponseHead {
+    /// An interim response: another head follows. 101 is final, the connection speaks another protocol after it.
+    pub const fn is_informational(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}
+
+/// Reads response heads off one connection. After an error the connection is lost.
+#[derive(Debug, Default)]
+pub struct ResponseParser {
+    lines: LineScanner,
+}
+
+impl ResponseParser {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Some bytes of a head were seen, but not all.
+    pub fn in_progress(&self) -> bool {
+        !self.lines.is_new()
+    }
+
+    /// Takes one head off `buf` into `headers`, whose former content is forgotten. `None`: more bytes are needed.
+    /// `method` is that of the request being answered.
+    pub fn parse(
+        &mut self,
+        buf: &mut BytesMut,
+        settings: &Http1Settings,
+        method: Method,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ResponseHead>, CodecError> {
+        let result = self.try_parse(buf, settings, method, headers);
+        if result.is_err() {
+            headers.clear();
+        }
+        result
+    }
+
+    fn try_parse(
+        &mut self,
+        buf: &mut BytesMut,
+        settings: &Http1Settings,
+        method: Method,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ResponseHead>, CodecError> {
+        // A server of another protocol is told by its first bytes, it may never send a line.
+        if buf.iter().zip(b"HTTP/").any(|(a, b)| a != b) {
+            return Err(CodecError::malformed("invalid version"));
+        }
+        let Some(length) = self.lines.scan(buf, 1, settings.max_head_bytes)? else {
+            return Ok(None);
+        };
+        headers.clear();
+        let block = buf.get(..length).unwrap_or_default();
+        let line = self.lines.first(block).unwrap_or_default();
+        let head = read_head(block, line, self.lines.ends(), settings, method, headers)?;
+        buf.advance(length);
+        self.lines.reset();
+        Ok(Some(head))
+    }
+}
+
+/// `HTTP/1.1 200 OK`: the reason is not looked at.
+fn parse_status_line(line: &[u8]) -> Option<(Protocol, u16)> {
+    let (version, rest) = line.split_at_checked(8)?;
+    let protocol = match version {
+        b"HTTP/1.1" => Protocol::Http11,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Protocol::Http10
+        }
+        _ => return None,
+    };
+    let blanks = rest.iter().take_while(|&&b| is_blank(b)).count();
+    if blanks == 0 {
+        return None;
+    }
+    let rest = rest.get(blanks..)?;
+    let end = rest
+        .iter()
+        .position(|&b| is_blank(b) || b == b'\r')
+        .unwrap_or(rest.len());
+    let status = framing::decimal(rest.get(..end)?)?;
+    let status = u16::try_from(status).ok().filter(|&s| s >= 100)?;
+    Some((protocol, status))
+}
+
+fn read_head(
+    block: &[u8],
+    line: &[u8],
+    ends: &[u32],
+    settings: &Http1Settings,
+    method: Method,
+    headers: &mut HeaderMap,
+) -> Result<ResponseHead, CodecError> {
+    if has_forbidden(line) {
+        return Err(CodecError::INVALID_CHARACTERS);
+    }
+    let (protocol, status) =
+        parse_status_line(line).ok_or(CodecError::malformed("invalid status line"))?;
+    headers.append(
+        HeaderId::Status,
+        itoa::Buffer::new().format(status).as_bytes(),
+    );
+    let (first_end, field_ends) = ends.split_first().unwrap_or((&0, &[]));
+    let rules = FieldRules {
+        max_count: settings.max_headers_count,
+        underscores: UnderscoreAction::Allow,
+    };
+    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+
+    if status < 200 || status == 204 {
+        if headers.contains(HeaderId::TransferEncoding) {
+            return Err(CodecError::malformed(
+                "transfer encoding not allowed in 1xx or 204",
+            ));
+        }
+        if fields.content_lengths > 0 && headers.get(HeaderId::ContentLength) != Some(b"0") {
+            return Err(CodecError::malformed(
+                "content length not allowed in 1xx or 204",
+            ));
+        }
+        headers.remove(HeaderId::ContentLength);
+    }
+    let declared = if status < 200 || status == 204 {
+        Framing::None
+    } else {
+        let declared = framing::declared(&fields, headers, settings.allow_chunked_length)?;
+        let has_length = fields.content_lengths > 0 || declared == Framing::Chunked;
+        if has_length {
+            declared
+        } else {
+            Framing::UntilClose
+        }
+    };
+    let framing = match status {
+        101 => Framing::UntilClose,
+        200 if method == Method::Connect => Framing::UntilClose,
+        304 => Framing::None,
+        _ if method == Method::Head => Framing::None,
+        _ => declared,
+    };
+    Ok(ResponseHead {
+        status,
+        protocol,
+        keep_alive: framing != Framing::UntilClose && framing::keep_alive(protocol, headers),
+        framing,
+        head_bytes: block.len(),
+    })
+}

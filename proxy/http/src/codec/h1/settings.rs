@@ -1,0 +1,203 @@
+//! `Http1ProtocolOptions` and the parts of `HttpProtocolOptions` that shape an HTTP/1 codec.
+
+use envoy_api::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
+use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::HeaderFormat;
+use envoy_api::pb::envoy::config::core::v3::{Http1ProtocolOptions, HttpProtocolOptions};
+use outrigger_core::ConfigError;
+use outrigger_core::field::{Fate, Message, USED};
+use std::sync::Arc;
+
+/// `max_request_headers_kb` where nothing is said.
+const REQUEST_HEADERS_KB: u32 = 60;
+/// `max_response_headers_kb` where nothing is said.
+const RESPONSE_HEADERS_KB: u32 = 80;
+/// `max_headers_count` where nothing is said.
+const HEADERS_COUNT: u32 = 100;
+/// Envoy's upper bound for both sizes, in KiB.
+const MAX_HEADERS_KB: u32 = 8192;
+
+/// `headers_with_underscores_action`, for requests only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnderscoreAction {
+    #[default]
+    Allow,
+    /// 400 `http1.unexpected_underscore`.
+    RejectRequest,
+    DropHeader,
+}
+
+/// `header_key_format`: how header names are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderKeyFormat {
+    /// Lower case.
+    #[default]
+    Default,
+    /// `X-Foo-Bar`: a letter after anything but a letter or digit is a capital.
+    ProperCase,
+}
+
+/// What one side of an HTTP/1 connection accepts and writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http1Settings {
+    /// Serve HTTP/1.0 and 0.9 instead of answering 426.
+    pub accept_http_10: bool,
+    /// `host` of an HTTP/1.0 request that has none.
+    pub default_host_for_http_10: Option<Arc<str>>,
+    /// Pass trailers on instead of dropping them.
+    pub enable_trailers: bool,
+    /// Accept `content-length` beside `transfer-encoding: chunked`, and drop it.
+    pub allow_chunked_length: bool,
+    /// Take scheme and host from an absolute-form target.
+    pub allow_absolute_url: bool,
+    /// Accept methods that Envoy's parser does not know.
+    pub allow_custom_methods: bool,
+    /// Write the target of upstream requests in absolute form.
+    pub send_fully_qualified_url: bool,
+    /// `override_stream_error_on_invalid_http_message`, where set: keep the connection after an invalid message.
+    pub stream_error_on_invalid_http_message: Option<bool>,
+    /// Most bytes of a head or of trailers, line ends and the empty line included.
+    pub max_head_bytes: usize,
+    /// Most lines of a head or of trailers; repeats that the header map merges count once.
+    pub max_headers_count: usize,
+    pub headers_with_underscores_action: UnderscoreAction,
+    pub header_key_format: HeaderKeyFormat,
+}
+
+impl Default for Http1Settings {
+    /// Envoy's defaults for the downstream side.
+    fn default() -> Self {
+        Self {
+            accept_http_10: false,
+            default_host_for_http_10: None,
+            enable_trailers: false,
+            allow_chunked_length: false,
+            allow_absolute_url: true,
+            allow_custom_methods: false,
+            send_fully_qualified_url: false,
+            stream_error_on_invalid_http_message: None,
+            max_head_bytes: REQUEST_HEADERS_KB as usize * 1024,
+            max_headers_count: HEADERS_COUNT as usize,
+            headers_with_underscores_action: UnderscoreAction::Allow,
+            header_key_format: HeaderKeyFormat::Default,
+        }
+    }
+}
+
+impl Http1Settings {
+    /// The side that reads requests: the connection manager's `http_protocol_options`,
+    /// `common_http_protocol_options` and `max_request_headers_kb`. Paths of errors are those below the first.
+    pub fn downstream(
+        options: Option<&Http1ProtocolOptions>,
+        common: Option<&HttpProtocolOptions>,
+        max_request_headers_kb: Option<u32>,
+    ) -> Result<Self, ConfigError> {
+        Self::compile(
+            options,
+            common,
+            max_request_headers_kb.unwrap_or(REQUEST_HEADERS_KB),
+        )
+    }
+
+    /// The side that reads responses: a cluster's `http_protocol_options` and `common_http_protocol_options`.
+    pub fn upstream(
+        options: Option<&Http1ProtocolOptions>,
+        common: Option<&HttpProtocolOptions>,
+    ) -> Result<Self, ConfigError> {
+        let kb = common.and_then(|c| c.max_response_headers_kb);
+        Self::compile(options, common, kb.unwrap_or(RESPONSE_HEADERS_KB))
+    }
+
+    fn compile(
+        options: Option<&Http1ProtocolOptions>,
+        common: Option<&HttpProtocolOptions>,
+        max_head_kb: u32,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Self {
+            max_head_bytes: max_head_kb.min(MAX_HEADERS_KB) as usize * 1024,
+            ..Self::default()
+        };
+        if let Some(common) = common {
+            let count = common.max_headers_count.unwrap_or(HEADERS_COUNT);
+            settings.max_headers_count = count as usize;
+            settings.headers_with_underscores_action =
+                match common.headers_with_underscores_action() {
+                    HeadersWithUnderscoresAction::Allow => UnderscoreAction::Allow,
+                    HeadersWithUnderscoresAction::RejectRequest => UnderscoreAction::RejectRequest,
+                    HeadersWithUnderscoresAction::DropHeader => UnderscoreAction::DropHeader,
+                };
+        }
+        let Some(options) = options else {
+            return Ok(settings);
+        };
+        if !options.ignore_http_11_upgrade.is_empty() {
+            return Err(ConfigError::new("not supported").at("ignore_http_11_upgrade"));
+        }
+        settings.header_key_format = key_format(options)?;
+        settings.accept_http_10 = options.accept_http_10;
+        settings.default_host_for_http_10 = Some(options.default_host_for_http_10.as_str())
+            .filter(|h| !h.is_empty())
+            .map(Arc::from);
+        settings.enable_trailers = options.enable_trailers;
+        settings.allow_chunked_length = options.allow_chunked_length;
+        settings.allow_absolute_url = options.allow_absolute_url.unwrap_or(true);
+        settings.allow_custom_methods = options.allow_custom_methods;
+        settings.send_fully_qualified_url = options.send_fully_qualified_url;
+        settings.stream_error_on_invalid_http_message =
+            options.override_stream_error_on_invalid_http_message;
+        Ok(settings)
+    }
+}
+
+fn key_format(options: &Http1ProtocolOptions) -> Result<HeaderKeyFormat, ConfigError> {
+    let Some(format) = &options.header_key_format else {
+        return Ok(HeaderKeyFormat::Default);
+    };
+    match format.header_format {
+        Some(HeaderFormat::ProperCaseWords(_)) => Ok(HeaderKeyFormat::ProperCase),
+        Some(HeaderFormat::StatefulFormatter(_)) => {
+            Err(ConfigError::new("not supported; use proper_case_words").at("stateful_formatter"))
+        }
+        None => Err(ConfigError::new("is required").at("header_format")),
+    }
+    .map_err(|e| e.at("header_key_format"))
+}
+
+/// The fate of every field of `Http1ProtocolOptions`.
+pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions",
+        fields: &[
+            ("allow_absolute_url", USED),
+            ("accept_http_10", USED),
+            ("default_host_for_http_10", USED),
+            ("header_key_format", USED),
+            ("enable_trailers", USED),
+            ("allow_chunked_length", USED),
+            ("override_stream_error_on_invalid_http_message", USED),
+            ("send_fully_qualified_url", USED),
+            (
+                "use_balsa_parser",
+                Fate::Ignored("there is one parser, with balsa's behaviour"),
+            ),
+            ("allow_custom_methods", USED),
+            (
+                "ignore_http_11_upgrade",
+                Fate::Rejected("remove it; upgrades that no upgrade_configs allows are refused"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
+        fields: &[
+            ("proper_case_words", USED),
+            (
+                "stateful_formatter",
+                Fate::Rejected("use proper_case_words"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords",
+        fields: &[],
+    },
+];
