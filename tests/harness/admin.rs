@@ -1,5 +1,6 @@
 //! The admin interface: asking it, and bringing its answers into lines that can be compared.
 
+use crate::bytes::{Names, expand};
 use crate::case::{AdminCase, AdminCompare};
 use crate::http1::{self, Kind};
 use anyhow::{Context as _, Result, bail};
@@ -55,33 +56,32 @@ pub fn ask(port: u16, method: &str, path: &str) -> Result<Answer> {
     })
 }
 
-/// The answer to `case` as lines.
-pub fn observe(port: u16, case: &AdminCase) -> Result<Vec<String>> {
-    let (method, path) = case
-        .request
+/// The answer to `case` as lines, brought through `normalise`. Lines without an order of their own are sorted after
+/// that, since ports would sort differently on each side.
+pub fn observe(
+    port: u16,
+    case: &AdminCase,
+    names: &Names,
+    normalise: &mut dyn FnMut(&str) -> String,
+) -> Result<Vec<String>> {
+    let request = expand(&case.request, names);
+    let (method, path) = request
         .split_once(' ')
         .context("`request` is a method and a path")?;
     let answer = ask(port, method, path)?;
-    let mut lines = answer.head.clone();
     let text = answer.text();
+    let mut lines = Vec::new();
     match case.compare {
         AdminCompare::Head => {}
         AdminCompare::Exact => lines.extend(text.split('\n').map(|line| format!("| {line}"))),
-        AdminCompare::Lines => {
-            let sorted: BTreeSet<&str> = text.lines().collect();
-            lines.extend(sorted.into_iter().map(str::to_owned));
-        }
+        AdminCompare::Lines => lines.extend(text.lines().map(str::to_owned)),
         AdminCompare::Names => {
-            let names: BTreeSet<&str> = text
-                .lines()
-                .map(|line| line.split(": ").next().unwrap_or(line))
-                .collect();
-            lines.extend(names.into_iter().map(str::to_owned));
+            lines.extend(
+                text.lines()
+                    .map(|line| line.split(": ").next().unwrap_or(line).to_owned()),
+            );
         }
-        AdminCompare::Series => {
-            let series: BTreeSet<String> = text.lines().map(series).collect();
-            lines.extend(series);
-        }
+        AdminCompare::Series => lines.extend(text.lines().map(series)),
         AdminCompare::Shape | AdminCompare::Values => {
             let value: Value = serde_json::from_str(&text).context("the body is no JSON")?;
             let mut paths = BTreeSet::new();
@@ -89,7 +89,17 @@ pub fn observe(port: u16, case: &AdminCase) -> Result<Vec<String>> {
             lines.extend(paths);
         }
     }
-    Ok(lines)
+    let mut lines: Vec<String> = lines.iter().map(|line| normalise(line)).collect();
+    if case.compare != AdminCompare::Exact {
+        lines.sort();
+        lines.dedup();
+    }
+    Ok(answer
+        .head
+        .iter()
+        .map(|line| normalise(line))
+        .chain(lines)
+        .collect())
 }
 
 /// A line of Prometheus text without its value.

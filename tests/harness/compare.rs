@@ -41,10 +41,32 @@ pub fn show(difference: &Difference) -> String {
         let _ = writeln!(out, "      - {oracle}\n      + {subject}");
         return out;
     }
-    for (sign, line) in diff(oracle, subject) {
-        let _ = writeln!(out, "      {sign} {line}");
+    let lines = diff(oracle, subject);
+    let mut hidden = 0;
+    for (index, (sign, line)) in lines.iter().enumerate() {
+        if near_a_change(&lines, index) {
+            if hidden > 0 {
+                let _ = writeln!(out, "        ... {hidden} equal lines");
+            }
+            hidden = 0;
+            let _ = writeln!(out, "      {sign} {line}");
+        } else {
+            hidden += 1;
+        }
     }
     out
+}
+
+/// Long common stretches of admin answers would bury the difference.
+fn near_a_change(lines: &[(char, &str)], index: usize) -> bool {
+    const CONTEXT: usize = 4;
+    let from = index.saturating_sub(CONTEXT);
+    let to = (index + CONTEXT + 1).min(lines.len());
+    lines
+        .get(from..to)
+        .unwrap_or_default()
+        .iter()
+        .any(|(sign, _)| *sign != ' ')
 }
 
 /// Lines in both (` `), only in the first (`-`), only in the second (`+`), by longest common subsequence.

@@ -17,6 +17,12 @@ static RULES: LazyLock<Result<Vec<(Regex, &'static str)>, regex::Error>> = LazyL
         ),
         // The clock: how long the upstream took.
         (r"(?i)(x-envoy-upstream-service-time: )\d+", "${1}<ms>"),
+        // The clock in Envoy's default log format: the duration, then the service time unless there was none.
+        (r#"^(\[\S+\] ".*" \d+ \S+ \d+ \d+) \d+ "#, "${1} <ms> "),
+        (
+            r#"^(\[\S+\] ".*" \d+ \S+ \d+ \d+ <ms>) \d+ ""#,
+            "${1} <ms> \"",
+        ),
         // The clock in log lines: `something_ms=12`, `"something_ms":12`.
         (r#"(_ms"?[=:])-?\d+(\.\d+)?"#, "${1}<n>"),
         // Ids that count connections since the start: `something_id=12`.
@@ -69,8 +75,8 @@ impl Normaliser {
     pub fn port(&mut self, number: u16, name: &str) -> Result<()> {
         // Stat names write an address as `127.0.0.1_12345`.
         self.ports.push((
-            Regex::new(&format!(r"(\b|_){number}\b"))?,
-            format!("${{1}}<{name}>"),
+            Regex::new(&format!(r"(\b|_){number}(\b|_)"))?,
+            format!("${{1}}<{name}>${{2}}"),
         ));
         Ok(())
     }
@@ -141,6 +147,10 @@ mod tests {
         assert_eq!(
             normaliser.line("date: Sat, 21 Nov 2026 11:38:05 GMT"),
             "date: <date>"
+        );
+        assert_eq!(
+            normaliser.line(r#"[x] "GET / HTTP/1.1" 200 - 0 2 13 12 "-""#),
+            r#"[x] "GET / HTTP/1.1" 200 - 0 2 <ms> <ms> "-""#
         );
         assert_eq!(
             normaliser.line("total_ms=17 code=200"),

@@ -113,8 +113,9 @@ impl Side {
         let admin = self.port("admin")?;
         let mut out = Observation::new();
         if let Some(wanted) = &case.admin {
-            let lines = crate::admin::observe(admin, wanted)?;
-            out.insert("admin".to_owned(), normaliser.lines(lines));
+            let mut normalise = |line: &str| normaliser.line(line);
+            let lines = crate::admin::observe(admin, wanted, &self.names, &mut normalise)?;
+            out.insert("admin".to_owned(), lines);
             return Ok(out);
         }
         for (name, upstream) in &self.upstreams {

@@ -92,7 +92,10 @@ fn judge(case: &Verdict) -> Result<Vec<String>> {
     let modes: &[bool] = if case.serve { &[false, true] } else { &[false] };
     let mut out = Vec::new();
     for &serve in modes {
-        let (expected, _) = verdict(Role::Oracle, case, serve, dir.path())?;
+        let (expected, words) = verdict(Role::Oracle, case, serve, dir.path())?;
+        if std::env::var_os("OUTRIGGER_SHOW").is_some() {
+            println!("{} (serve: {serve}): {expected}\n{words}", case.name);
+        }
         let (got, message) = verdict(Role::Subject, case, serve, dir.path())?;
         let mode = if serve { "serve" } else { "validate" };
         if expected != got {

@@ -26,7 +26,17 @@ macro_rules! areas {
     };
 }
 
-areas!(hcm, header_mutation, http1, local_reply, routing, tcp, timeouts);
+areas!(
+    access_log,
+    admin,
+    hcm,
+    header_mutation,
+    http1,
+    local_reply,
+    routing,
+    tcp,
+    timeouts
+);
 
 #[test]
 fn bootstraps_get_the_same_verdict() {
