@@ -18,9 +18,9 @@ pub use diagnostic::{Diagnostic, Findings};
 pub use load::{Format, LoadError, load, merge};
 pub use pool::pool;
 pub use prost::{Message, Name};
-pub use prost_reflect::{DescriptorPool, DynamicMessage};
+pub use prost_reflect::{self, DescriptorPool, DynamicMessage};
 pub use prost_types;
-pub use typed_struct::resolve_typed_structs;
+pub use typed_struct::{open_any, resolve_typed_structs};
 pub use validate::validate;
 
 /// Generated types, in modules named after the proto packages: `pb::envoy::config::listener::v3::Listener`.

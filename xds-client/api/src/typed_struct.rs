@@ -127,7 +127,7 @@ impl Resolver {
 }
 
 /// The message in an Any, if its type is known and its bytes are sound.
-pub(crate) fn open_any(any: &DynamicMessage) -> Option<DynamicMessage> {
+pub fn open_any(any: &DynamicMessage) -> Option<DynamicMessage> {
     let url = any.get_field_by_number(1)?;
     let descriptor = any
         .descriptor()

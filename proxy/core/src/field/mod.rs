@@ -3,6 +3,11 @@
 //! Each crate declares a table of the messages that it compiles; a message or field in no table is rejected, so nothing
 //! that we do not honour is ever accepted in silence. `docs/fields.md` is made from the same tables.
 
+pub mod common;
+mod tables;
+
+pub use tables::{Report, Tables, Verdict};
+
 /// What becomes of one field when a user sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -22,6 +27,17 @@ pub struct Message {
     /// Field names (snake case) with their fate; a field that is missing here is rejected.
     pub fields: &'static [(&'static str, Fate)],
 }
+
+impl Message {
+    /// The fate of a field of this message; one that the table does not name is rejected.
+    pub fn fate(&self, field: &str) -> Fate {
+        let listed = self.fields.iter().find(|(name, _)| *name == field);
+        listed.map_or(Fate::Rejected(UNLISTED), |(_, fate)| *fate)
+    }
+}
+
+/// Why a field is rejected that its table does not name.
+pub const UNLISTED: &str = "this version does not know what it does";
 
 /// Shorthand for tables.
 pub const USED: Fate = Fate::Used;

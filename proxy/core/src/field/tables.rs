@@ -1,0 +1,325 @@
+//! Holds a message against the tables of fields, before anything of it is compiled.
+
+use super::{Fate, Message};
+use crate::ConfigError;
+use envoy_api::{
+    DynamicMessage, open_any,
+    prost_reflect::{MapKey, ReflectMessage, Value},
+    type_name,
+};
+use std::collections::HashMap;
+
+/// Deeper messages are refused; Anys in Anys could otherwise nest without end.
+const MAX_DEPTH: usize = 256;
+
+/// The tables of all crates, by message.
+#[derive(Debug, Default)]
+pub struct Tables {
+    messages: HashMap<&'static str, &'static Message>,
+}
+
+/// A field that is set, and that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Where it stands, from the root message.
+    pub path: String,
+    /// The field by the full name of its message: `envoy.config.listener.v3.Listener.drain_type`.
+    pub field: String,
+    /// Why that is safe.
+    pub reason: &'static str,
+}
+
+/// What became of the fields of one message and of all below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub ignored: Vec<Report>,
+    /// Every field that is not supported, not only the first.
+    pub errors: Vec<ConfigError>,
+}
+
+impl Tables {
+    /// A message may stand in several tables; they must agree, and the first counts.
+    pub fn new(messages: impl IntoIterator<Item = &'static Message>) -> Self {
+        let mut tables = Self::default();
+        for message in messages {
+            tables.messages.entry(message.name).or_insert(message);
+        }
+        tables
+    }
+
+    /// Visits every field that is set in `message` and below it, TypedStructs resolved beforehand.
+    pub fn check(&self, message: &DynamicMessage) -> Verdict {
+        let mut walk = Walk {
+            tables: self,
+            path: String::new(),
+            depth: 0,
+            verdict: Verdict::default(),
+        };
+        walk.message(message);
+        walk.verdict
+    }
+}
+
+struct Walk<'t> {
+    tables: &'t Tables,
+    path: String,
+    depth: usize,
+    verdict: Verdict,
+}
+
+impl Walk<'_> {
+    fn reject(&mut self, reason: impl Into<String>) {
+        let error = ConfigError::new(reason);
+        self.verdict.errors.push(if self.path.is_empty() {
+            error
+        } else {
+            error.at(&self.path)
+        });
+    }
+
+    /// Runs `visit` with the path one step longer.
+    fn below(&mut self, step: &str, visit: impl FnOnce(&mut Self)) {
+        let end = self.path.len();
+        if end != 0 && !step.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        visit(self);
+        self.path.truncate(end);
+    }
+
+    fn message(&mut self, message: &DynamicMessage) {
+        let descriptor = message.descriptor();
+        let name = descriptor.full_name();
+        // Durations, wrappers, Structs and the like are values: there is nothing in them to support or not.
+        if name.starts_with("google.protobuf.") {
+            return;
+        }
+        let Some(table) = self.tables.messages.get(name).copied() else {
+            return self.reject(format!("messages of type {name} are not supported"));
+        };
+        if self.depth == MAX_DEPTH {
+            return self.reject("messages are too deeply nested");
+        }
+        self.depth += 1;
+        for (field, value) in message.fields() {
+            self.below(field.name(), |walk| match table.fate(field.name()) {
+                Fate::Rejected(reason) => walk.reject(format!("field is not supported: {reason}")),
+                Fate::Ignored(reason) => walk.verdict.ignored.push(Report {
+                    path: walk.path.clone(),
+                    field: field.full_name().to_owned(),
+                    reason,
+                }),
+                Fate::Used => walk.value(message, value),
+            });
+        }
+        self.depth -= 1;
+    }
+
+    /// A used field of `parent`.
+    fn value(&mut self, parent: &DynamicMessage, value: &Value) {
+        match value {
+            Value::Message(inner) => self.any_or_message(inner, || extension_name(parent)),
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Value::Message(inner) = item {
+                        self.below(&format!("[{index}]"), |walk| {
+                            walk.any_or_message(inner, || extension_name(parent));
+                        });
+                    }
+                }
+            }
+            Value::Map(entries) => {
+                let mut entries: Vec<_> = entries
+                    .iter()
+                    .filter_map(|(key, item)| Some((key_text(key), item.as_message()?)))
+                    .collect();
+                entries.sort_by(|a, b| a.0.cmp(&b.0));
+                for (key, inner) in entries {
+                    self.below(&format!("[{key:?}]"), |walk| {
+                        walk.any_or_message(inner, || key);
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `name` is what the configuration calls the extension in an Any.
+    fn any_or_message(&mut self, message: &DynamicMessage, name: impl FnOnce() -> String) {
+        if message.descriptor().full_name() != "google.protobuf.Any" {
+            return self.message(message);
+        }
+        let inner = open_any(message);
+        let known = inner.as_ref().filter(|m| {
+            self.tables
+                .messages
+                .contains_key(m.descriptor().full_name())
+        });
+        match known {
+            Some(inner) => self.message(inner),
+            None => {
+                let stands_for = inner.as_ref().unwrap_or(message);
+                let url = stands_for.get_field_by_name("type_url");
+                let url = url.as_deref().and_then(Value::as_str);
+                let descriptor = stands_for.descriptor();
+                // A TypedStruct is still here only if nobody knows the type that it names.
+                let type_name = url.map_or(descriptor.full_name(), type_name);
+                self.reject(format!(
+                    "Didn't find a registered implementation for '{}' with type URL: '{type_name}'",
+                    name()
+                ));
+            }
+        }
+    }
+}
+
+/// Envoy names an extension beside its configuration.
+fn extension_name(message: &DynamicMessage) -> String {
+    let name = message.get_field_by_name("name");
+    name.as_deref()
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn key_text(key: &MapKey) -> String {
+    match key {
+        MapKey::String(text) => text.clone(),
+        MapKey::Bool(value) => value.to_string(),
+        MapKey::I32(value) => value.to_string(),
+        MapKey::I64(value) => value.to_string(),
+        MapKey::U32(value) => value.to_string(),
+        MapKey::U64(value) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::USED;
+    use super::*;
+    use envoy_api::{Format, load, resolve_typed_structs};
+
+    const MESSAGES: &[Message] = &[
+        Message {
+            name: "envoy.config.cluster.v3.Cluster",
+            fields: &[
+                ("name", USED),
+                ("connect_timeout", USED),
+                ("metadata", USED),
+                ("transport_socket", USED),
+                ("filters", USED),
+                ("typed_extension_protocol_options", USED),
+                ("alt_stat_name", Fate::Ignored("nobody asks")),
+                ("lb_policy", Fate::Rejected("there is only one")),
+            ],
+        },
+        Message {
+            name: "envoy.config.core.v3.Metadata",
+            fields: &[("filter_metadata", USED)],
+        },
+        Message {
+            name: "envoy.config.core.v3.TransportSocket",
+            fields: &[("name", USED), ("typed_config", USED)],
+        },
+        Message {
+            name: "envoy.config.cluster.v3.Filter",
+            fields: &[("typed_config", USED)],
+        },
+        Message {
+            name: "envoy.extensions.transport_sockets.tap.v3.Tap",
+            fields: &[],
+        },
+    ];
+
+    fn check(yaml: &str) -> (Vec<String>, Vec<String>) {
+        let descriptor = envoy_api::pool()
+            .get_message_by_name("envoy.config.cluster.v3.Cluster")
+            .unwrap();
+        let (mut message, findings) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
+        assert!(findings.errors.is_empty() && findings.unknown.is_empty());
+        resolve_typed_structs(&mut message);
+        let verdict = Tables::new(MESSAGES).check(&message);
+        (
+            verdict.errors.iter().map(ToString::to_string).collect(),
+            verdict.ignored.iter().map(|r| r.path.clone()).collect(),
+        )
+    }
+
+    #[test]
+    fn used_fields_and_values_pass() {
+        let (errors, ignored) =
+            check("{name: a, connect_timeout: 1s, metadata: {filter_metadata: {x: {y: [1]}}}}");
+        assert_eq!(errors, [""; 0]);
+        assert_eq!(ignored, [""; 0]);
+    }
+
+    #[test]
+    fn every_other_field_is_named() {
+        let (errors, ignored) = check(
+            "{name: a, alt_stat_name: b, lb_policy: RANDOM, respect_dns_ttl: true, metadata: {typed_filter_metadata: {}}}",
+        );
+        assert_eq!(
+            errors,
+            [
+                "lb_policy: field is not supported: there is only one",
+                "respect_dns_ttl: field is not supported: this version does not know what it does",
+            ]
+        );
+        assert_eq!(ignored, ["alt_stat_name"]);
+    }
+
+    #[test]
+    fn anys_are_opened_and_unknown_extensions_rejected() {
+        let (errors, _) = check(
+            r#"
+            transport_socket:
+              name: tap
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.transport_sockets.tap.v3.Tap
+                transport_socket: {name: x}
+            filters:
+            - name: f
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo
+            - name: g
+              typed_config:
+                "@type": type.googleapis.com/xds.type.v3.TypedStruct
+                type_url: type.googleapis.com/a.B
+            typed_extension_protocol_options:
+              k:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo
+            "#,
+        );
+        assert_eq!(
+            errors,
+            [
+                "transport_socket.typed_config.transport_socket: field is not supported: \
+                 this version does not know what it does",
+                "typed_extension_protocol_options[\"k\"]: Didn't find a registered implementation for 'k' \
+                 with type URL: 'envoy.extensions.filters.network.echo.v3.Echo'",
+                "filters[0].name: field is not supported: this version does not know what it does",
+                "filters[0].typed_config: Didn't find a registered implementation for 'f' with type URL: \
+                 'envoy.extensions.filters.network.echo.v3.Echo'",
+                "filters[1].name: field is not supported: this version does not know what it does",
+                "filters[1].typed_config: Didn't find a registered implementation for 'g' with type URL: 'a.B'",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_without_a_table_is_rejected() {
+        let (errors, _) = check("{metadata: {}, typed_extension_protocol_options: {}}");
+        assert_eq!(errors, [""; 0]);
+        let tables = Tables::new(&MESSAGES[..1]);
+        let descriptor = envoy_api::pool()
+            .get_message_by_name("envoy.config.cluster.v3.Cluster")
+            .unwrap();
+        let (message, _) = load(&descriptor, Format::Yaml, b"metadata: {}").unwrap();
+        assert_eq!(
+            tables.check(&message).errors[0].to_string(),
+            "metadata: messages of type envoy.config.core.v3.Metadata are not supported"
+        );
+    }
+}
