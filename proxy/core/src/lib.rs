@@ -9,6 +9,7 @@ pub mod error;
 pub mod field;
 pub mod header;
 pub mod local_info;
+pub mod matcher;
 pub mod metadata;
 pub mod protocol;
 pub mod response_flag;

@@ -1,0 +1,138 @@
+//! One route as the data path uses it, and what it does to the heads that pass.
+
+use outrigger_core::{HeaderId, HeaderMap, StreamInfo, stream_info::RouteInfo};
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    action::Action,
+    header_mutation::HeaderParser,
+    header_value::ValueContext,
+    matcher::RouteMatcher,
+    per_filter::PerFilter,
+    rewrite::{Scratch, update_path},
+};
+
+/// A route; of a weighted route, the chosen cluster's variant.
+#[derive(Debug)]
+pub struct Route {
+    /// Names and metadata, as logs and filters see them.
+    pub info: Arc<RouteInfo>,
+    pub action: Action,
+    /// Under which `vhost.<virtual host>.route.<this>` the route keeps stats; nothing if it keeps none.
+    pub stat_prefix: Option<Arc<str>>,
+    pub decorator: Option<Decorator>,
+    /// What filters are told to do otherwise here.
+    pub per_filter: PerFilter,
+    /// Most bytes of a request kept for retries, of route or virtual host.
+    pub request_body_buffer_limit: Option<u64>,
+    pub(super) matcher: Arc<RouteMatcher>,
+    pub(super) mutations: Mutations,
+    /// `host_rewrite_literal` of a weighted cluster, which leaves no trace of the host in front.
+    pub(super) weighted_host: Option<Box<[u8]>>,
+}
+
+/// `Decorator`: the name of the operation in traces.
+#[derive(Clone, Debug)]
+pub struct Decorator {
+    pub operation: Arc<str>,
+    /// Whether `x-envoy-decorator-operation` tells it to the upstream.
+    pub propagate: bool,
+}
+
+/// Header parsers of all levels in the order of evaluation; the last one wins.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mutations {
+    /// The weighted cluster's own, always evaluated first.
+    pub weighted: Option<Arc<LevelMutations>>,
+    /// Route, virtual host and route configuration, or the other way round where the most specific shall win.
+    pub levels: Vec<Arc<LevelMutations>>,
+}
+
+/// The mutations of one level.
+#[derive(Debug, Default)]
+pub(super) struct LevelMutations {
+    pub request: HeaderParser,
+    pub response: HeaderParser,
+}
+
+impl LevelMutations {
+    pub(super) fn is_empty(&self) -> bool {
+        self.request.is_empty() && self.response.is_empty()
+    }
+}
+
+impl Mutations {
+    fn in_order(&self) -> impl Iterator<Item = &LevelMutations> {
+        self.weighted
+            .iter()
+            .chain(&self.levels)
+            .map(|level| &**level)
+    }
+}
+
+impl Route {
+    /// Everything that the route does to a request before it goes upstream, in Envoy's order: header mutations, host
+    /// rewrite, path rewrite. `keep_original` asks for `x-envoy-original-host` and `-path`, as unless the router
+    /// suppresses Envoy's headers. (`auto_host_rewrite` waits for the upstream host.)
+    pub fn finalize_request_headers(
+        &self,
+        headers: &mut HeaderMap,
+        info: &StreamInfo,
+        keep_original: bool,
+    ) {
+        if let Some(level) = &self.mutations.weighted {
+            level.request.evaluate_request(headers, info);
+        }
+        if let Some(host) = &self.weighted_host {
+            headers.set(HeaderId::Authority, host);
+        }
+        for level in &self.mutations.levels {
+            level.request.evaluate_request(headers, info);
+        }
+        let Action::Forward(forward) = &self.action else {
+            return;
+        };
+        forward.host_rewrite.apply(
+            headers,
+            info,
+            forward.append_x_forwarded_host,
+            keep_original,
+        );
+        let mut path = Scratch::new();
+        let cx = ValueContext {
+            request: Some(headers),
+            response: None,
+            info,
+        };
+        let old = headers.get(HeaderId::Path).unwrap_or_default();
+        if forward
+            .path_rewrite
+            .apply(&self.matcher.path, old, &cx, &mut path)
+        {
+            update_path(headers, &path, keep_original);
+        }
+    }
+
+    /// What the route does to a response, local replies included. `request` are the request's headers as they went
+    /// upstream.
+    pub fn finalize_response_headers(
+        &self,
+        headers: &mut HeaderMap,
+        request: &HeaderMap,
+        info: &StreamInfo,
+    ) {
+        for level in self.mutations.in_order() {
+            level
+                .response
+                .evaluate_response(headers, Some(request), info);
+        }
+    }
+
+    /// The stream idle timeout that the route asks for; zero disables it.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        match &self.action {
+            Action::Forward(forward) => forward.idle_timeout,
+            _ => None,
+        }
+    }
+}

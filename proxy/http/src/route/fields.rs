@@ -1,0 +1,364 @@
+//! The fields of the routing messages, with their fate.
+
+use outrigger_core::field::{Fate, Message, USED};
+
+const LATER: Fate = Fate::Rejected("not supported yet");
+const RUNTIME: Fate = Fate::Rejected("runtime keys are not supported here yet");
+const NO_VHDS: Fate = Fate::Rejected("virtual host discovery is not supported");
+const PLUGIN: Fate = Fate::Rejected("cluster specifier plugins are not supported");
+const CORS: Fate = Fate::Rejected("set the policy in typed_per_filter_config of the cors filter");
+const EXTENSION: Fate = Fate::Rejected("this extension point has no implementations");
+const VIRTUAL_CLUSTERS: Fate = Fate::Ignored("virtual clusters only name stats");
+const TRACING: Fate = Fate::Ignored("only spans are concerned");
+const HTTP3: Fate = Fate::Ignored("early data exists in HTTP/3 only");
+const SUM: Fate = Fate::Ignored("weights need no given sum");
+const STATS: Fate = Fate::Ignored("only names stats");
+
+/// Every routing message.
+pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.config.route.v3.RouteConfiguration",
+        fields: &[
+            ("name", USED),
+            ("virtual_hosts", USED),
+            ("vhds", NO_VHDS),
+            ("internal_only_headers", USED),
+            ("response_headers_to_add", USED),
+            ("response_headers_to_remove", USED),
+            ("request_headers_to_add", USED),
+            ("request_headers_to_remove", USED),
+            ("most_specific_header_mutations_wins", USED),
+            ("validate_clusters", USED),
+            ("max_direct_response_body_size_bytes", USED),
+            ("cluster_specifier_plugins", PLUGIN),
+            ("request_mirror_policies", LATER),
+            ("ignore_port_in_host_matching", USED),
+            ("ignore_path_parameters_in_path_matching", USED),
+            ("typed_per_filter_config", USED),
+            ("metadata", USED),
+            ("vhost_header", USED),
+            ("route_specifiers", EXTENSION),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.VirtualHost",
+        fields: &[
+            ("name", USED),
+            ("domains", USED),
+            ("routes", USED),
+            ("matcher", USED),
+            ("require_tls", USED),
+            ("virtual_clusters", VIRTUAL_CLUSTERS),
+            ("rate_limits", LATER),
+            ("request_headers_to_add", USED),
+            ("request_headers_to_remove", USED),
+            ("response_headers_to_add", USED),
+            ("response_headers_to_remove", USED),
+            ("cors", CORS),
+            ("typed_per_filter_config", USED),
+            ("include_request_attempt_count", USED),
+            ("include_attempt_count_in_response", USED),
+            ("retry_policy", USED),
+            ("retry_policy_typed_config", EXTENSION),
+            ("hedge_policy", LATER),
+            ("include_is_timeout_retry_header", USED),
+            ("per_request_buffer_limit_bytes", USED),
+            ("request_body_buffer_limit", USED),
+            ("request_mirror_policies", LATER),
+            ("metadata", USED),
+            ("route_specifiers", EXTENSION),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.Route",
+        fields: &[
+            ("name", USED),
+            ("match", USED),
+            ("route", USED),
+            ("redirect", USED),
+            ("direct_response", USED),
+            ("filter_action", LATER),
+            ("non_forwarding_action", USED),
+            ("metadata", USED),
+            ("decorator", USED),
+            ("typed_per_filter_config", USED),
+            ("request_headers_to_add", USED),
+            ("request_headers_to_remove", USED),
+            ("response_headers_to_add", USED),
+            ("response_headers_to_remove", USED),
+            ("tracing", TRACING),
+            ("per_request_buffer_limit_bytes", USED),
+            ("stat_prefix", STATS),
+            ("request_body_buffer_limit", USED),
+            ("route_specifiers", EXTENSION),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteList",
+        fields: &[("routes", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.NonForwardingAction",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.Decorator",
+        fields: &[("operation", USED), ("propagate", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch",
+        fields: &[
+            ("prefix", USED),
+            ("path", USED),
+            ("safe_regex", USED),
+            ("connect_matcher", USED),
+            ("path_separated_prefix", USED),
+            ("path_match_policy", USED),
+            ("case_sensitive", USED),
+            ("runtime_fraction", USED),
+            ("headers", USED),
+            ("query_parameters", USED),
+            ("cookies", USED),
+            ("grpc", USED),
+            ("tls_context", USED),
+            ("dynamic_metadata", USED),
+            ("filter_state", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.ConnectMatcher",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions",
+        fields: &[("presented", USED), ("validated", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.QueryParameterMatcher",
+        fields: &[
+            ("name", USED),
+            ("string_match", USED),
+            ("present_match", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.CookieMatcher",
+        fields: &[
+            ("name", USED),
+            ("string_match", USED),
+            ("invert_match", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction",
+        fields: &[
+            ("cluster", USED),
+            ("cluster_header", USED),
+            ("weighted_clusters", USED),
+            ("cluster_specifier_plugin", PLUGIN),
+            ("inline_cluster_specifier_plugin", PLUGIN),
+            ("cluster_not_found_response_code", USED),
+            ("metadata_match", USED),
+            ("prefix_rewrite", USED),
+            ("regex_rewrite", USED),
+            ("path_rewrite_policy", USED),
+            ("path_rewrite", USED),
+            ("host_rewrite_literal", USED),
+            ("auto_host_rewrite", USED),
+            ("host_rewrite_header", USED),
+            ("host_rewrite_path_regex", USED),
+            ("host_rewrite", USED),
+            ("append_x_forwarded_host", USED),
+            ("timeout", USED),
+            ("idle_timeout", USED),
+            ("flush_timeout", USED),
+            ("early_data_policy", HTTP3),
+            ("retry_policy", USED),
+            ("retry_policy_typed_config", EXTENSION),
+            ("request_mirror_policies", LATER),
+            ("priority", USED),
+            ("rate_limits", LATER),
+            ("include_vh_rate_limits", LATER),
+            ("hash_policy", LATER),
+            ("cors", CORS),
+            ("max_grpc_timeout", USED),
+            ("grpc_timeout_offset", USED),
+            ("upgrade_configs", LATER),
+            ("internal_redirect_policy", LATER),
+            ("internal_redirect_action", LATER),
+            ("max_internal_redirects", LATER),
+            ("hedge_policy", LATER),
+            ("max_stream_duration", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+        fields: &[
+            ("max_stream_duration", USED),
+            ("grpc_timeout_header_max", USED),
+            ("grpc_timeout_header_offset", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.WeightedCluster",
+        fields: &[
+            ("clusters", USED),
+            ("total_weight", SUM),
+            ("runtime_key_prefix", RUNTIME),
+            ("header_name", USED),
+            ("use_hash_policy", LATER),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
+        fields: &[
+            ("name", USED),
+            ("cluster_header", USED),
+            ("weight", USED),
+            ("metadata_match", USED),
+            ("request_headers_to_add", USED),
+            ("request_headers_to_remove", USED),
+            ("response_headers_to_add", USED),
+            ("response_headers_to_remove", USED),
+            ("typed_per_filter_config", USED),
+            ("host_rewrite_literal", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy",
+        fields: &[
+            ("retry_on", USED),
+            ("num_retries", USED),
+            ("per_try_timeout", USED),
+            ("per_try_idle_timeout", USED),
+            ("retry_priority", EXTENSION),
+            ("retry_host_predicate", USED),
+            ("retry_options_predicates", EXTENSION),
+            ("host_selection_retry_max_attempts", USED),
+            ("retriable_status_codes", USED),
+            ("retry_back_off", USED),
+            ("rate_limited_retry_back_off", USED),
+            ("retriable_headers", USED),
+            ("retriable_request_headers", USED),
+            ("refresh_cluster_on_retry", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+        fields: &[("name", USED), ("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+        fields: &[("base_interval", USED), ("max_interval", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff",
+        fields: &[("reset_headers", USED), ("max_interval", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.ResetHeader",
+        fields: &[("name", USED), ("format", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RedirectAction",
+        fields: &[
+            ("https_redirect", USED),
+            ("scheme_redirect", USED),
+            ("host_redirect", USED),
+            ("port_redirect", USED),
+            ("path_redirect", USED),
+            ("prefix_rewrite", USED),
+            ("regex_rewrite", USED),
+            ("path_rewrite", USED),
+            ("response_code", USED),
+            ("strip_query", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.DirectResponseAction",
+        fields: &[("status", USED), ("body", USED), ("body_format", LATER)],
+    },
+    Message {
+        name: "envoy.config.core.v3.DataSource",
+        fields: &[
+            ("filename", USED),
+            ("inline_bytes", USED),
+            ("inline_string", USED),
+            ("environment_variable", USED),
+            ("watched_directory", LATER),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.HeaderValueOption",
+        fields: &[
+            ("header", USED),
+            ("append", USED),
+            ("append_action", USED),
+            ("keep_empty_value", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.HeaderValue",
+        fields: &[
+            ("key", USED),
+            ("value", USED),
+            ("raw_value", Fate::Ignored("Envoy does not read it either")),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.RuntimeFractionalPercent",
+        fields: &[("default_value", USED), ("runtime_key", USED)],
+    },
+    Message {
+        name: "envoy.type.v3.FractionalPercent",
+        fields: &[("numerator", USED), ("denominator", USED)],
+    },
+    Message {
+        name: "envoy.config.common.mutation_rules.v3.HeaderMutation",
+        fields: &[
+            ("remove", USED),
+            ("append", USED),
+            ("remove_on_match", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
+        fields: &[("key_matcher", USED)],
+    },
+    Message {
+        name: "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
+        fields: &[("path_template", USED)],
+    },
+    Message {
+        name: "envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig",
+        fields: &[("path_template_rewrite", USED)],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_tables_name_every_field_of_their_messages_and_no_other() {
+        for message in FIELDS.iter().chain(outrigger_core::matcher::fields::FIELDS) {
+            let descriptor = envoy_api::pool()
+                .get_message_by_name(message.name)
+                .unwrap_or_else(|| panic!("no message {}", message.name));
+            let real: BTreeSet<_> = descriptor.fields().map(|f| f.name().to_owned()).collect();
+            let ours: BTreeSet<_> = message
+                .fields
+                .iter()
+                .map(|(f, _)| (*f).to_owned())
+                .collect();
+            assert_eq!(ours.len(), message.fields.len(), "{}", message.name);
+            assert_eq!(ours, real, "{}", message.name);
+        }
+    }
+}

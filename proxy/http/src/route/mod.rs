@@ -1,0 +1,39 @@
+//! Routing: a `RouteConfiguration` compiled once, and the way from a request's headers to its route. Nothing here talks
+//! to a cluster or touches a body.
+//!
+//! [`RouteTable::find`] answers with the [`Route`] that Envoy would choose, weighted clusters already resolved. The
+//! router asks [`Forward::cluster`] where to send the request and lets [`Route::finalize_request_headers`] and
+//! [`Route::finalize_response_headers`] change the heads on the way.
+
+pub mod action;
+mod config;
+pub mod direct_response;
+mod domains;
+mod entry;
+pub mod fields;
+mod forward_config;
+mod fraction;
+pub mod header_mutation;
+mod header_value;
+mod matcher;
+mod path;
+mod path_template;
+pub mod per_filter;
+mod query;
+pub mod redirect;
+pub mod retry_policy;
+mod rewrite;
+mod table;
+mod virtual_host;
+mod weighted;
+
+pub use action::{Action, ClusterChoice, Forward, MaxStreamDuration};
+pub use direct_response::DirectResponse;
+pub use entry::{Decorator, Route};
+pub use fields::FIELDS;
+pub use header_mutation::{HeaderMutations, HeaderParser};
+pub use per_filter::{FilterOverride, PerFilter, PerFilterConfig};
+pub use redirect::Redirect;
+pub use retry_policy::{RetryOn, RetryPolicy};
+pub use table::{RouteMatch, RouteTable};
+pub use virtual_host::VirtualHost;

@@ -1,0 +1,89 @@
+//! `VirtualHost`: the routes of some domains, in order.
+
+use outrigger_core::{HeaderId, HeaderMap, StreamInfo};
+use std::sync::Arc;
+
+use super::{
+    entry::Route,
+    matcher::RouteMatcher,
+    path::{without_parameters, without_query},
+    rewrite::Scratch,
+    weighted::Weighted,
+};
+
+/// A compiled virtual host.
+#[derive(Debug)]
+pub struct VirtualHost {
+    pub name: Arc<str>,
+    /// Adds `x-envoy-attempt-count` to requests.
+    pub include_request_attempt_count: bool,
+    /// Adds `x-envoy-attempt-count` to responses.
+    pub include_attempt_count_in_response: bool,
+    /// Adds `x-envoy-is-timeout-retry` to requests that are retried after a timeout.
+    pub include_is_timeout_retry_header: bool,
+    pub(super) require_tls: TlsRequirement,
+    pub(super) ignore_path_parameters: bool,
+    pub(super) routes: Box<[Candidate]>,
+}
+
+/// One route in its place: what it matches and what it leads to.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub matcher: Arc<RouteMatcher>,
+    pub target: Target,
+}
+
+/// What a match leads to.
+#[derive(Debug)]
+pub(super) enum Target {
+    Route(Arc<Route>),
+    Weighted(Weighted),
+}
+
+/// `require_tls`, with the route that redirects.
+#[derive(Debug)]
+pub(super) enum TlsRequirement {
+    None,
+    All(Arc<Route>),
+    ExternalOnly(Arc<Route>),
+}
+
+impl VirtualHost {
+    /// The first route that takes the request, or the redirect to TLS.
+    pub(super) fn find(&self, headers: &HeaderMap, info: &StreamInfo) -> Option<&Arc<Route>> {
+        match &self.require_tls {
+            TlsRequirement::All(redirect) if !is_tls(headers) => return Some(redirect),
+            TlsRequirement::ExternalOnly(redirect)
+                if !is_tls(headers) && headers.get(HeaderId::EnvoyInternal) != Some(b"true") =>
+            {
+                return Some(redirect);
+            }
+            _ => {}
+        }
+        let mut stripped = Scratch::new();
+        let mut path = headers.get(HeaderId::Path).map(without_query);
+        if let Some(full) = path.filter(|path| self.ignore_path_parameters && path.contains(&b';'))
+        {
+            without_parameters(full, &mut stripped);
+            path = Some(&stripped);
+        }
+        self.routes
+            .iter()
+            .find(|candidate| candidate.matcher.is_match(headers, path, info))
+            .and_then(|candidate| candidate.target.pick(headers, info))
+    }
+}
+
+impl Target {
+    pub(super) fn pick(&self, headers: &HeaderMap, info: &StreamInfo) -> Option<&Arc<Route>> {
+        match self {
+            Self::Route(route) => Some(route),
+            Self::Weighted(weighted) => weighted.pick(headers, info.stream_id),
+        }
+    }
+}
+
+/// TLS as the client saw it: a proxy in front may have ended it.
+fn is_tls(headers: &HeaderMap) -> bool {
+    headers.get(HeaderId::ForwardedProto) == Some(b"https")
+}
