@@ -110,8 +110,7 @@ fn request_head(
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let written = write_lines(out, headers, how.header_key_format, |_| true)?;
-    let framing = if method == Method::Connect || (is_upgrade(headers) && written.length.is_none())
-    {
+    let framing = if method == Method::Connect || is_upgrade(headers) {
         Framing::UntilClose
     } else if let Some(length) = written.length {
         if how.end_stream {

@@ -14,27 +14,20 @@ pub(super) struct FieldRules {
     pub(super) underscores: UnderscoreAction,
 }
 
-/// What must be known beyond the map itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fields {
-    /// `content-length` lines. The map merges repeats, and an empty one would vanish in that.
-    pub(super) content_lengths: u32,
-    /// Lines left out for the underscore in their name.
-    pub(super) dropped: u32,
-}
-
 /// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
 ///
-/// Of several things wrong Envoy names control characters first, then syntax, then what the configuration forbids.
+/// Says how many lines were left out for the underscore in their name. Of several things wrong Envoy names control characters first, then syntax, then what the configuration forbids.
 pub(super) fn read_fields(
     block: &[u8],
     mut start: usize,
     ends: &[u32],
     rules: FieldRules,
     headers: &mut HeaderMap,
-) -> Result<Fields, CodecError> {
+) -> Result<u32, CodecError> {
     let before = headers.len();
-    let mut found = Fields::default();
+    let mut dropped = 0;
+    // The map merges repeats, and an empty one would vanish in that.
+    let mut content_lengths = 0;
     let mut forbidden = None;
     let mut ends = ends.iter().map(|&e| e as usize);
     while let Some(mut end) = ends.next() {
@@ -58,7 +51,7 @@ pub(super) fn read_fields(
         if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
                 check_value(block, value)?;
-                found.dropped += 1;
+                dropped += 1;
                 continue;
             }
             forbidden = forbidden.or(Some(CodecError::UNDERSCORE));
@@ -70,16 +63,16 @@ pub(super) fn read_fields(
             headers.append_raw(name, trim(value))
         };
         if id == HeaderId::ContentLength {
-            found.content_lengths += 1;
+            content_lengths += 1;
         }
         if headers.len() - before > rules.max_count {
             forbidden = forbidden.or(Some(CodecError::TOO_MANY_HEADERS));
         }
     }
-    if found.content_lengths > 1 {
+    if content_lengths > 1 {
         return Err(CodecError::malformed("multiple content-length lines"));
     }
-    forbidden.map_or(Ok(found), Err)
+    forbidden.map_or(Ok(dropped), Err)
 }
 
 fn check_value(block: &[u8], value: &[u8]) -> Result<(), CodecError> {

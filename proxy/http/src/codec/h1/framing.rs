@@ -1,7 +1,6 @@
 //! How long a message body is: RFC 9112 §6 as Envoy applies it, the part that smuggling is made of.
 
 use super::chars::has_token;
-use super::fields::Fields;
 use crate::codec::CodecError;
 use outrigger_core::{HeaderId, HeaderMap, Protocol};
 
@@ -25,23 +24,6 @@ impl Framing {
     }
 }
 
-/// The length that `content-length` declares. Digits only, one line only; above 2^63-1 nothing real can be meant.
-pub(super) fn content_length(
-    fields: &Fields,
-    headers: &HeaderMap,
-) -> Result<Option<u64>, CodecError> {
-    match fields.content_lengths {
-        0 => Ok(None),
-        1 => headers
-            .get(HeaderId::ContentLength)
-            .and_then(decimal)
-            .filter(|&n| i64::try_from(n).is_ok())
-            .map(Some)
-            .ok_or(CodecError::malformed("invalid content-length")),
-        _ => Err(CodecError::malformed("multiple content-length lines")),
-    }
-}
-
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -54,29 +36,34 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// What `transfer-encoding` and `content-length` together say, or `Framing::None` when neither is there.
+/// What `transfer-encoding` and `content-length` together say; nothing when neither is there.
 ///
-/// With `allow_chunked_length`, `content-length` is removed from a chunked message.
+/// A length is digits only; above 2^63-1 nothing real can be meant. With `allow_chunked_length`, `content-length` is
+/// removed from a chunked message. That no line is there twice was seen to while reading.
 pub(super) fn declared(
-    fields: &Fields,
     headers: &mut HeaderMap,
     allow_chunked_length: bool,
-) -> Result<Framing, CodecError> {
-    if fields.content_lengths > 1 {
-        return Err(CodecError::malformed("multiple content-length lines"));
-    }
+) -> Result<Option<Framing>, CodecError> {
+    let length = headers.get(HeaderId::ContentLength);
     let Some(coding) = headers.get(HeaderId::TransferEncoding) else {
-        return Ok(content_length(fields, headers)?.map_or(Framing::None, Framing::Length));
+        return length
+            .map(|digits| {
+                decimal(digits)
+                    .filter(|&n| i64::try_from(n).is_ok())
+                    .map(Framing::Length)
+                    .ok_or(CodecError::malformed("invalid content-length"))
+            })
+            .transpose();
     };
     let chunked = coding.eq_ignore_ascii_case(b"chunked");
-    if fields.content_lengths > 0 {
+    if length.is_some() {
         if !(chunked && allow_chunked_length) {
             return Err(CodecError::CHUNKED_LENGTH);
         }
         headers.remove(HeaderId::ContentLength);
     }
     if chunked {
-        Ok(Framing::Chunked)
+        Ok(Some(Framing::Chunked))
     } else {
         Err(CodecError::TRANSFER_ENCODING)
     }

@@ -20,6 +20,8 @@ mod response;
 mod scan;
 mod settings;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use body::{BodyDecoder, Decoded};
 pub use encode::{

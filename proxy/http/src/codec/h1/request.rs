@@ -224,11 +224,11 @@ fn read_head(
         max_count: settings.max_headers_count,
         underscores: settings.headers_with_underscores_action,
     };
-    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    let dropped_underscores = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
 
     let upgrade = framing::is_upgrade(headers) && !strip_h2c(headers);
-    if connect && fields.content_lengths > 0 {
-        if headers.get(HeaderId::ContentLength) != Some(b"0") {
+    if connect && let Some(length) = headers.get(HeaderId::ContentLength) {
+        if length != b"0" {
             return Err(CodecError::bad_request(
                 "http1.body_disallowed",
                 "unsupported content length",
@@ -236,13 +236,15 @@ fn read_head(
         }
         headers.remove(HeaderId::ContentLength);
     }
-    let mut framing = framing::declared(&fields, headers, settings.allow_chunked_length)?;
-    if connect && framing == Framing::Chunked {
+    let declared = framing::declared(headers, settings.allow_chunked_length)?;
+    if connect && declared.is_some() {
         return Err(CodecError::TRANSFER_ENCODING);
     }
-    if upgrade || connect {
-        framing = Framing::UntilClose;
-    }
+    let framing = if upgrade || connect {
+        Framing::UntilClose
+    } else {
+        declared.unwrap_or(Framing::None)
+    };
 
     let absolute_form = !origin_form && !connect && settings.allow_absolute_url;
     if connect {
@@ -281,7 +283,7 @@ fn read_head(
         upgrade,
         absolute_form,
         head_bytes: block.len(),
-        dropped_underscores: fields.dropped,
+        dropped_underscores,
     })
 }
 

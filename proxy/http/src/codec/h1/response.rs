@@ -136,38 +136,18 @@ fn read_head(
         max_count: settings.max_headers_count,
         underscores: UnderscoreAction::Allow,
     };
-    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    read_fields(block, *first_end as usize, field_ends, rules, headers)?;
 
     if status < 200 || status == 204 {
-        if headers.contains(HeaderId::TransferEncoding) {
-            return Err(CodecError::malformed(
-                "transfer encoding not allowed in 1xx or 204",
-            ));
-        }
-        if fields.content_lengths > 0 && headers.get(HeaderId::ContentLength) != Some(b"0") {
-            return Err(CodecError::malformed(
-                "content length not allowed in 1xx or 204",
-            ));
-        }
-        headers.remove(HeaderId::ContentLength);
+        never_has_a_body(headers)?;
     }
-    let declared = if status < 200 || status == 204 {
-        Framing::None
-    } else {
-        let declared = framing::declared(&fields, headers, settings.allow_chunked_length)?;
-        let has_length = fields.content_lengths > 0 || declared == Framing::Chunked;
-        if has_length {
-            declared
-        } else {
-            Framing::UntilClose
-        }
-    };
+    let declared = framing::declared(headers, settings.allow_chunked_length)?;
     let framing = match status {
         101 => Framing::UntilClose,
         200 if method == Method::Connect => Framing::UntilClose,
-        304 => Framing::None,
+        ..200 | 204 | 304 => Framing::None,
         _ if method == Method::Head => Framing::None,
-        _ => declared,
+        _ => declared.unwrap_or(Framing::UntilClose),
     };
     Ok(ResponseHead {
         status,
@@ -176,4 +156,23 @@ fn read_head(
         framing,
         head_bytes: block.len(),
     })
+}
+
+/// 1xx and 204 must not announce a body; Envoy removes a `content-length` of 0 and refuses all else.
+fn never_has_a_body(headers: &mut HeaderMap) -> Result<(), CodecError> {
+    if headers.contains(HeaderId::TransferEncoding) {
+        return Err(CodecError::malformed(
+            "transfer encoding not allowed in 1xx or 204",
+        ));
+    }
+    if headers
+        .get(HeaderId::ContentLength)
+        .is_some_and(|l| l != b"0")
+    {
+        return Err(CodecError::malformed(
+            "content length not allowed in 1xx or 204",
+        ));
+    }
+    headers.remove(HeaderId::ContentLength);
+    Ok(())
 }

@@ -201,3 +201,86 @@ pub const FIELDS: &[Message] = &[
         fields: &[],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use envoy_api::pb::envoy::config::core::v3::TypedExtensionConfig;
+    use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::HeaderKeyFormat as KeyFormat;
+    use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::ProperCaseWords;
+
+    fn with_format(header_format: Option<HeaderFormat>) -> Http1ProtocolOptions {
+        Http1ProtocolOptions {
+            header_key_format: Some(KeyFormat { header_format }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_envoy() {
+        let down = Http1Settings::downstream(None, None, None).unwrap();
+        assert_eq!(down, Http1Settings::default());
+        assert_eq!((down.max_head_bytes, down.max_headers_count), (61_440, 100));
+        let up = Http1Settings::upstream(Some(&Http1ProtocolOptions::default()), None).unwrap();
+        assert_eq!(up.max_head_bytes, 81_920);
+        assert!(up.allow_absolute_url);
+    }
+
+    #[test]
+    fn every_option_is_taken_over() {
+        let mut options = with_format(Some(HeaderFormat::ProperCaseWords(ProperCaseWords {})));
+        options.allow_absolute_url = Some(false);
+        options.accept_http_10 = true;
+        options.default_host_for_http_10 = "h".into();
+        options.enable_trailers = true;
+        options.allow_chunked_length = true;
+        options.override_stream_error_on_invalid_http_message = Some(true);
+        options.send_fully_qualified_url = true;
+        options.allow_custom_methods = true;
+        let common = HttpProtocolOptions {
+            max_headers_count: Some(7),
+            max_response_headers_kb: Some(2),
+            headers_with_underscores_action: HeadersWithUnderscoresAction::DropHeader.into(),
+            ..Default::default()
+        };
+        let expected = Http1Settings {
+            accept_http_10: true,
+            default_host_for_http_10: Some("h".into()),
+            enable_trailers: true,
+            allow_chunked_length: true,
+            allow_absolute_url: false,
+            allow_custom_methods: true,
+            send_fully_qualified_url: true,
+            stream_error_on_invalid_http_message: Some(true),
+            max_head_bytes: 2048,
+            max_headers_count: 7,
+            headers_with_underscores_action: UnderscoreAction::DropHeader,
+            header_key_format: HeaderKeyFormat::ProperCase,
+        };
+        assert_eq!(
+            Http1Settings::upstream(Some(&options), Some(&common)).unwrap(),
+            expected
+        );
+        let down = Http1Settings::downstream(Some(&options), Some(&common), Some(96)).unwrap();
+        assert_eq!(down.max_head_bytes, 96 * 1024);
+    }
+
+    #[test]
+    fn what_is_not_honoured_is_refused_with_its_path() {
+        let mut upgrade = Http1ProtocolOptions::default();
+        upgrade.ignore_http_11_upgrade.push(Default::default());
+        let formatter = HeaderFormat::StatefulFormatter(TypedExtensionConfig::default());
+        for (options, path) in [
+            (with_format(None), "header_key_format.header_format"),
+            (
+                with_format(Some(formatter)),
+                "header_key_format.stateful_formatter",
+            ),
+            (upgrade, "ignore_http_11_upgrade"),
+        ] {
+            let error = Http1Settings::downstream(Some(&options), None, None).unwrap_err();
+            assert_eq!(error.path(), path);
+        }
+    }
+}
