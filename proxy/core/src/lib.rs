@@ -7,6 +7,7 @@ pub mod address;
 pub mod context;
 pub mod error;
 pub mod field;
+pub mod formatter;
 pub mod header;
 pub mod local_info;
 pub mod matcher;
@@ -16,6 +17,7 @@ pub mod response_flag;
 pub mod slot;
 pub mod stats;
 pub mod stream_info;
+pub mod tls_info;
 pub mod worker;
 
 pub use address::Address;

@@ -1,6 +1,10 @@
 //! Everything known about one connection or one stream: what access logs, formatters and filters may ask.
 
-use crate::{Address, Protocol, ResponseFlag, ResponseFlags, metadata::Metadata};
+use crate::{
+    Address, Protocol, ResponseFlag, ResponseFlags,
+    metadata::Metadata,
+    tls_info::{ClientHelloFingerprints, TlsInfo},
+};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -30,6 +34,9 @@ pub struct ConnectionInfo {
     pub requested_server_name: Option<Arc<str>>,
     /// True when the original destination was restored.
     pub local_address_restored: bool,
+    /// The handshake with the client; `None` on a plaintext connection.
+    pub tls: Option<Arc<TlsInfo>>,
+    pub client_hello: ClientHelloFingerprints,
 }
 
 /// The listener as logs and metadata operators see it.
@@ -95,6 +102,13 @@ pub struct UpstreamInfo {
     pub wire_bytes_received: u64,
     pub header_bytes_sent: u64,
     pub header_bytes_received: u64,
+    /// The same before header compression; equal to the above on HTTP/1.
+    pub decompressed_header_bytes_sent: u64,
+    pub decompressed_header_bytes_received: u64,
+    /// The handshake with the host; `None` on a plaintext connection.
+    pub tls: Option<Arc<TlsInfo>>,
+    /// Filter state of the upstream side, in its printed form.
+    pub filter_state: BTreeMap<String, FilterState>,
 }
 
 /// How a connection's end was seen (`%DOWNSTREAM_DETECTED_CLOSE_TYPE%`).
@@ -113,6 +127,7 @@ pub struct Timing {
     pub downstream_rx_end: Option<Duration>,
     pub upstream_connect_begin: Option<Duration>,
     pub upstream_connect_end: Option<Duration>,
+    pub upstream_handshake_end: Option<Duration>,
     /// First byte sent upstream (`US_TX_BEG`).
     pub upstream_tx_begin: Option<Duration>,
     pub upstream_tx_end: Option<Duration>,
@@ -152,6 +167,14 @@ pub struct StreamInfo {
     pub downstream_wire_bytes_sent: u64,
     pub downstream_header_bytes_received: u64,
     pub downstream_header_bytes_sent: u64,
+    /// The same before header compression; equal to the above on HTTP/1.
+    pub downstream_decompressed_header_bytes_received: u64,
+    pub downstream_decompressed_header_bytes_sent: u64,
+    /// The kernel's smoothed round-trip time to the client, if it was asked.
+    pub downstream_rtt: Option<Duration>,
+    /// How often the route was resolved, and the time that this took in all.
+    pub route_resolutions: u32,
+    pub route_resolution_time: Duration,
     pub route: Option<Arc<RouteInfo>>,
     pub virtual_cluster: Option<Arc<str>>,
     pub cluster: Option<Arc<ClusterInfo>>,
@@ -163,6 +186,15 @@ pub struct StreamInfo {
     pub filter_state: BTreeMap<String, FilterState>,
     /// `%STREAM_ID%`/`x-request-id` of an HTTP stream.
     pub request_id: Option<Box<str>>,
+    /// Identifiers of the stream's span, in hexadecimal.
+    pub trace_id: Option<Box<str>>,
+    pub span_id: Option<Box<str>>,
+    /// True when the request is a health check (`health_check` filter), which logs may leave out.
+    pub health_check: bool,
+    /// The tracing decision (`traceable_filter`).
+    pub traced: bool,
+    /// Flags set by extensions (`%CUSTOM_FLAGS%`), joined with a comma.
+    pub custom_flags: String,
     /// A random number of this stream: routing decisions of one stream agree (Envoy's stable random).
     pub stream_id: u64,
 }
@@ -203,6 +235,11 @@ impl StreamInfo {
             downstream_wire_bytes_sent: 0,
             downstream_header_bytes_received: 0,
             downstream_header_bytes_sent: 0,
+            downstream_decompressed_header_bytes_received: 0,
+            downstream_decompressed_header_bytes_sent: 0,
+            downstream_rtt: None,
+            route_resolutions: 0,
+            route_resolution_time: Duration::ZERO,
             route: None,
             virtual_cluster: None,
             cluster: None,
@@ -211,6 +248,11 @@ impl StreamInfo {
             dynamic_metadata: Metadata::default(),
             filter_state: BTreeMap::new(),
             request_id: None,
+            trace_id: None,
+            span_id: None,
+            health_check: false,
+            traced: false,
+            custom_flags: String::new(),
             stream_id,
         }
     }
