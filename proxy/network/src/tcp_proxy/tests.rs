@@ -102,6 +102,8 @@ impl Setup {
             filter_chain: None,
             requested_server_name: None,
             local_address_restored: false,
+            tls: None,
+            client_hello: Default::default(),
         });
         let stats = proxy.stats.clone();
         let served = tokio::spawn(async move {
