@@ -12,33 +12,35 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
+/// One file of bootstraps to judge.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    #[allow(dead_code, reason = "for the reader of the file")]
-    about: String,
+pub struct File {
+    /// What the file covers; for the reader.
+    pub about: String,
+    /// A place for YAML anchors; never read.
     #[serde(default)]
-    #[allow(dead_code, reason = "a place for anchors")]
-    definitions: serde_json::Value,
-    cases: Vec<Verdict>,
+    pub definitions: serde_json::Value,
+    pub cases: Vec<Verdict>,
 }
 
+/// One bootstrap.
 #[derive(Deserialize)]
-struct Verdict {
-    name: String,
+pub struct Verdict {
+    pub name: String,
     #[serde(flatten)]
-    config: Config,
+    pub config: Config,
     /// The file's text itself, instead of the short form.
-    text: Option<String>,
+    pub text: Option<String>,
     /// The file's extension: Envoy chooses the parser by it.
     #[serde(default = "yaml")]
-    extension: String,
+    pub extension: String,
     /// Also starts it to serve, and compares how it ends.
     #[serde(default)]
-    serve: bool,
+    pub serve: bool,
     /// What Outrigger's message must contain: the resource and the field.
     #[serde(default)]
-    names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 fn yaml() -> String {
@@ -143,10 +145,11 @@ fn verdict(role: Role, case: &Verdict, serve: bool, dir: &Path) -> Result<(Strin
     };
     let path = dir.join(format!("bootstrap.{}", case.extension));
     std::fs::write(&path, text)?;
-    let mut arguments = case.config.arguments.clone();
+    let mut arguments = Vec::new();
     if !serve {
         arguments.extend(["--mode".to_owned(), "validate".to_owned()]);
     }
+    arguments.extend(case.config.arguments.iter().cloned());
     let mut process = Process::spawn(role, &path, &dir, &arguments)?;
     // Whoever accepts in serve mode goes on running: its readiness is the verdict.
     if serve && let Some(admin) = names.get("admin").and_then(|port| port.parse().ok()) {
