@@ -261,3 +261,33 @@ impl Case {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn group(text: &str) -> Result<Group, serde_json::Error> {
+        serde_json::from_value(crate::yaml::load(text).unwrap())
+    }
+
+    #[test]
+    fn a_get_becomes_a_request_and_a_wait_for_its_response() {
+        let group = group("about: x\ncases: [{name: a, get: /x, headers: ['b: c']}]").unwrap();
+        let steps = &group.cases[0].clients()[0];
+        assert!(
+            matches!(&steps[0], ClientStep::Request(text) if text == "GET /x HTTP/1.1\nhost: a.test\nb: c\n")
+        );
+        assert!(matches!(
+            &steps[1],
+            ClientStep::Read(Until::Named(Mark::Response))
+        ));
+    }
+
+    #[test]
+    fn misspelt_keys_are_errors() {
+        assert!(group("about: x\ncases: [{name: a, got: /x}]").is_err());
+        assert!(group("about: x\nlisteneers: {}").is_err());
+        assert!(group("about: x\ncases: [{name: a, upstream: [[{sand: x}]]}]").is_err());
+    }
+}

@@ -16,7 +16,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Everything that is compared, by facet: `client`, `fate`, `upstream up`, `log`, `stat <name>`, `admin`.
+/// Everything that is compared, by facet: `client`, `fate`, `upstream up`, `log`, `stat <name>`, `hanging`
+/// (gauges that did not come back to zero), `admin`.
 pub type Observation = BTreeMap<String, Vec<String>>;
 
 pub struct Side {
@@ -86,7 +87,7 @@ impl Side {
     fn ready(&mut self) -> Result<()> {
         let admin = self.port("admin")?;
         self.process.wait_ready(admin)?;
-        self.before = stats::settle(admin, Duration::from_secs(5))?;
+        self.before = stats::settle(admin, &Snapshot::new(), Duration::from_secs(5))?;
         Ok(())
     }
 
@@ -141,7 +142,7 @@ impl Side {
         drop(clients);
         // The proxy must see the clients go before it sees the upstreams go: only then is it always the same that ends
         // a stream. Tunnels towards an upstream that keeps silent do not end by that, so the wait is short.
-        stats::wait_downstream_idle(admin, Duration::from_millis(400) * patience)?;
+        stats::wait_downstream_idle(admin, &self.before, Duration::from_millis(400) * patience)?;
         for (name, upstream) in &self.upstreams {
             let records = upstream.finish();
             for record in &records {
@@ -154,7 +155,11 @@ impl Side {
                 records.iter().enumerate().flat_map(describe).collect(),
             );
         }
-        let after = stats::settle(admin, Duration::from_secs(4))?;
+        let after = stats::settle(admin, &self.before, Duration::from_secs(4))?;
+        out.insert(
+            "hanging".to_owned(),
+            stats::hanging(&self.before, &after).into_iter().collect(),
+        );
         let selection = Selection::new(&case.stats)?;
         for (name, change) in selection.delta(&self.before, &after) {
             out.insert(

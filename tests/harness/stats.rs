@@ -3,7 +3,7 @@
 use crate::admin;
 use anyhow::{Result, bail};
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Values by name; histograms and text readouts are left out.
@@ -33,61 +33,65 @@ pub fn snapshot(admin: u16) -> Result<Snapshot> {
     Ok(values.collect())
 }
 
-/// Whether no downstream connection is left.
-pub fn downstream_idle(stats: &Snapshot) -> bool {
-    idle(
-        stats,
-        &[
-            "downstream_cx_active",
-            "downstream_pre_cx_active",
-            "downstream_rq_active",
-        ],
-    )
+/// Gauges that tell of a connection or request of a client.
+const DOWNSTREAM: &[&str] = &[
+    "downstream_cx_active",
+    "downstream_pre_cx_active",
+    "downstream_rq_active",
+];
+
+/// Gauges that tell of anything that is still going on.
+const ANY: &[&str] = &[
+    "downstream_cx_active",
+    "downstream_pre_cx_active",
+    "downstream_rq_active",
+    "upstream_cx_active",
+    "upstream_rq_active",
+    "upstream_rq_pending_active",
+    "write_total_buffered",
+];
+
+/// Which of the gauges are not zero. The admin interface's own are not asked.
+fn busy(stats: &Snapshot, gauges: &[&str]) -> BTreeSet<String> {
+    let of_traffic = |name: &str| !name.contains(".admin.") && !name.contains("main_thread");
+    stats
+        .iter()
+        .filter(|(name, value)| {
+            **value != 0 && of_traffic(name) && gauges.iter().any(|gauge| name.ends_with(gauge))
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
-/// Whether neither connections nor unwritten log lines are left.
-pub fn at_rest(stats: &Snapshot) -> bool {
-    downstream_idle(stats)
-        && idle(
-            stats,
-            &[
-                "upstream_cx_active",
-                "upstream_rq_active",
-                "upstream_rq_pending_active",
-                "write_total_buffered",
-            ],
-        )
-}
-
-fn idle(stats: &Snapshot, gauges: &[&str]) -> bool {
-    let busy = |(name, value): (&String, &i64)| {
-        *value != 0
-            && !name.contains(".admin.")
-            && !name.contains("main_thread")
-            && gauges.iter().any(|gauge| name.ends_with(gauge))
-    };
-    !stats.iter().any(busy)
+/// Gauges that have not come back to zero since `before`. What hung already then is not waited for again.
+pub fn hanging(before: &Snapshot, now: &Snapshot) -> BTreeSet<String> {
+    let old = busy(before, ANY);
+    busy(now, ANY)
+        .into_iter()
+        .filter(|name| !old.contains(name))
+        .collect()
 }
 
 /// Waits until the proxy is at rest and two snapshots in a row agree; after `limit` the last one has to do.
-pub fn settle(admin: u16, limit: Duration) -> Result<Snapshot> {
+pub fn settle(admin: u16, before: &Snapshot, limit: Duration) -> Result<Snapshot> {
     let deadline = Instant::now() + limit;
-    let mut before = snapshot(admin)?;
+    let mut last = snapshot(admin)?;
     loop {
         std::thread::sleep(Duration::from_millis(15));
         let now = snapshot(admin)?;
-        let steady = at_rest(&now) && interesting(&before) == interesting(&now);
+        let steady = hanging(before, &now).is_empty() && interesting(&last) == interesting(&now);
         if steady || Instant::now() > deadline {
             return Ok(now);
         }
-        before = now;
+        last = now;
     }
 }
 
 /// Waits at most `limit` until no downstream connection is left.
-pub fn wait_downstream_idle(admin: u16, limit: Duration) -> Result<()> {
+pub fn wait_downstream_idle(admin: u16, before: &Snapshot, limit: Duration) -> Result<()> {
     let deadline = Instant::now() + limit;
-    while !downstream_idle(&snapshot(admin)?) && Instant::now() < deadline {
+    let old = busy(before, DOWNSTREAM);
+    while !busy(&snapshot(admin)?, DOWNSTREAM).is_subset(&old) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
@@ -172,10 +176,11 @@ mod tests {
 
     #[test]
     fn a_connection_keeps_a_proxy_from_rest() {
-        assert!(!at_rest(&stats(&[("cluster.up.upstream_cx_active", 1)])));
-        assert!(at_rest(&stats(&[
+        let busy = stats(&[
+            ("cluster.up.upstream_cx_active", 1),
             ("http.admin.downstream_cx_active", 1),
-            ("cluster.up.upstream_cx_total", 3)
-        ])));
+        ]);
+        assert_eq!(hanging(&Snapshot::new(), &busy).len(), 1);
+        assert!(hanging(&busy, &busy).is_empty());
     }
 }

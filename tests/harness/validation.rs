@@ -26,6 +26,7 @@ pub struct File {
 
 /// One bootstrap.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verdict {
     pub name: String,
     #[serde(flatten)]

@@ -7,7 +7,12 @@
 //! * `OUTRIGGER_CASE=text`: only cases whose `area/group/name` contains the text
 //! * `OUTRIGGER_SHOW=1`: prints what Envoy showed
 
-use outrigger_tests::{group, validation};
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use outrigger_tests::case::Group;
+use outrigger_tests::process::Role;
+use outrigger_tests::side::{Observation, Side};
+use outrigger_tests::{compare, group, validation, yaml};
 
 fn area(name: &str) {
     if let Err(error) = group::run_area(name) {
@@ -43,4 +48,45 @@ fn bootstraps_get_the_same_verdict() {
     if let Err(error) = validation::run() {
         panic!("{error:#}");
     }
+}
+
+/// What a group of one request shows on Envoy with `status` as its direct response.
+fn reply_of(status: u16, dir: &std::path::Path) -> Observation {
+    let text = format!(
+        "about: one direct response\n\
+         listeners: {{main: {{http: {{}}, routes: [{{match: {{prefix: /}}, direct_response: {{status: {status}}}}}]}}}}\n\
+         cases: [{{name: one, get: /}}]"
+    );
+    let group: Group = serde_json::from_value(yaml::load(&text).expect("YAML")).expect("a group");
+    let mut side = Side::start(Role::Oracle, &group, dir).expect("Envoy starts");
+    side.play(&group.cases[0], 1).expect("the case plays")
+}
+
+/// The suite can fail: two configurations that answer differently differ in all that they touch.
+#[test]
+fn a_difference_is_seen() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (a, b) = (
+        reply_of(200, &dir.path().join("a")),
+        reply_of(404, &dir.path().join("b")),
+    );
+    let facets: Vec<String> = compare::compare(&a, &b)
+        .into_iter()
+        .map(|difference| difference.facet)
+        .collect();
+    for facet in [
+        "client",
+        "log",
+        "stat http.main.downstream_rq_2xx",
+        "stat http.main.downstream_rq_4xx",
+    ] {
+        assert!(
+            facets.iter().any(|found| found == facet),
+            "{facet} is not among {facets:?}"
+        );
+    }
+    assert!(
+        !facets.iter().any(|found| found == "fate"),
+        "both connections stay open"
+    );
 }
