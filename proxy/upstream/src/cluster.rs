@@ -11,7 +11,9 @@ use crate::{
 };
 use arc_swap::{ArcSwap, Guard};
 use outrigger_core::{Context, stream_info::ClusterInfo};
+use parking_lot::Mutex;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// A cluster, immutable but for its hosts.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Cluster {
     responses: Arc<ResponseStats>,
     hosts: ArcSwap<HostSet>,
     concurrency: usize,
+    /// The tasks that find its hosts; they end with it.
+    discovery: Mutex<JoinSet<()>>,
     /// It came from the control plane: `added_via_api`.
     pub added_via_api: bool,
 }
@@ -53,6 +57,7 @@ impl Cluster {
             breakers,
             hosts: ArcSwap::from_pointee(empty),
             concurrency: context.concurrency,
+            discovery: Mutex::default(),
             added_via_api: false,
         }
     }
@@ -73,6 +78,10 @@ impl Cluster {
             &self.stats,
         );
         self.hosts.store(Arc::new(set));
+    }
+
+    pub(crate) fn set_discovery(&self, tasks: JoinSet<()>) {
+        *self.discovery.lock() = tasks;
     }
 
     /// Chooses a host. `None`: there is none that may be used.

@@ -8,7 +8,7 @@ use crate::{
 };
 use outrigger_core::Address;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -57,7 +57,7 @@ fn key_of(host: &Host) -> Key {
 
 impl HostSet {
     /// A set of these endpoints. Hosts of `previous` with the same address, hostname and priority are kept, the others
-    /// are drained. The same endpoint twice is one host, as in Envoy.
+    /// are drained. The same endpoint twice is two hosts, as in Envoy.
     pub(crate) fn build(
         assignment: Assignment,
         previous: Option<&Self>,
@@ -65,12 +65,10 @@ impl HostSet {
         concurrency: usize,
         stats: &ClusterStats,
     ) -> Self {
-        let mut old: HashMap<Key, Arc<Host>> = previous
-            .iter()
-            .flat_map(|set| &set.hosts)
-            .map(|host| (key_of(host), host.clone()))
-            .collect();
-        let mut seen = HashSet::new();
+        let mut old: HashMap<Key, Vec<Arc<Host>>> = HashMap::new();
+        for host in previous.iter().flat_map(|set| &set.hosts) {
+            old.entry(key_of(host)).or_default().push(host.clone());
+        }
         let mut hosts = Vec::with_capacity(assignment.endpoints.len());
         let mut added = false;
         for endpoint in &assignment.endpoints {
@@ -80,26 +78,22 @@ impl HostSet {
                 endpoint.priority,
                 endpoint.locality.clone(),
             );
-            if !seen.insert(key.clone()) {
-                continue;
-            }
-            hosts.push(match old.remove(&key) {
+            hosts.push(match old.get_mut(&key).and_then(Vec::pop) {
                 Some(host) => {
                     host.update(endpoint.clone());
                     host
                 }
                 None => {
                     added = true;
-                    // Each new host is matched with a transport socket once; there is only the default one.
-                    stats.default_total_match_count.inc();
                     Arc::new(Host::new(endpoint.clone(), concurrency))
                 }
             });
         }
-        if added || !old.is_empty() {
+        let mut gone = old.values().flatten().peekable();
+        if added || gone.peek().is_some() {
             stats.membership_change.inc();
         }
-        for host in old.values() {
+        for host in gone {
             host.drain();
         }
         let balancer = LoadBalancer::build(&hosts, &assignment, lb, concurrency);

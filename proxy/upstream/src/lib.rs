@@ -5,6 +5,8 @@
 pub mod circuit_breaker;
 pub mod cluster;
 pub mod config;
+pub mod discovery;
+pub mod fields;
 pub mod host;
 pub mod host_set;
 pub mod lb;
@@ -15,6 +17,7 @@ pub mod stats;
 pub use circuit_breaker::{Overflow, Priority, RequestPermit, RetryPermit};
 pub use cluster::Cluster;
 pub use config::ClusterConfig;
+pub use fields::FIELDS;
 pub use host::Host;
 pub use host_set::HostSet;
 pub use lb::LbContext;

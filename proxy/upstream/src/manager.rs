@@ -3,11 +3,15 @@
 use crate::{
     cluster::Cluster,
     config::{self, Compiled, DiscoveryType},
+    discovery::{
+        dns::DnsDiscovery,
+        resolver::{Resolver, ResolverConfig},
+    },
     stats::ClusterManagerStats,
 };
 use envoy_api::pb::envoy::config::cluster::v3::Cluster as Proto;
 use outrigger_core::{ConfigError, Context, Slot};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     collections::HashMap,
     sync::{
@@ -39,6 +43,10 @@ pub struct ClusterManager {
     stats: Arc<ClusterManagerStats>,
     connection_ids: Arc<AtomicU64>,
     clusters: RwLock<Clusters>,
+    /// Discoveries that wait for the main runtime.
+    discoveries: Mutex<Vec<DnsDiscovery>>,
+    /// Resolvers by their configuration: clusters share them.
+    resolvers: Mutex<Vec<(ResolverConfig, Arc<Resolver>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +65,8 @@ impl ClusterManager {
             context,
             connection_ids: Arc::default(),
             clusters: RwLock::default(),
+            discoveries: Mutex::default(),
+            resolvers: Mutex::default(),
         }
     }
 
@@ -97,10 +107,24 @@ impl ClusterManager {
             config,
             template,
         } = config::compile(proto, self.connection_ids.clone())?;
-        let discovery = config.discovery;
         let cluster = Arc::new(Cluster::new(info, config, &self.context));
-        match discovery {
-            DiscoveryType::Static => cluster.update_hosts(template.resolved()),
+        match &cluster.config.discovery {
+            DiscoveryType::Static => {
+                let assignment = template.resolved();
+                let matches = assignment.endpoints.len() as u64;
+                cluster.stats.default_total_match_count.add(matches);
+                cluster.update_hosts(assignment);
+            }
+            DiscoveryType::Dns { logical, config } => {
+                let resolver = self.resolver(&config.resolver)?;
+                self.discoveries.lock().push(DnsDiscovery {
+                    cluster: Arc::downgrade(&cluster),
+                    template,
+                    config: config.clone(),
+                    logical: *logical,
+                    resolver,
+                });
+            }
         }
         let slot = self.slot(&cluster.info.name);
         self.clusters.write().order.push(cluster.clone());
@@ -110,9 +134,36 @@ impl ClusterManager {
         Ok(())
     }
 
-    /// Ends when every cluster has its first hosts or has given up waiting for them. Runs on the main runtime, where
-    /// the discoveries then go on.
-    pub async fn warm(&self) {}
+    fn resolver(&self, config: &ResolverConfig) -> Result<Arc<Resolver>, ConfigError> {
+        let mut resolvers = self.resolvers.lock();
+        if let Some((_, resolver)) = resolvers.iter().find(|(known, _)| known == config) {
+            return Ok(resolver.clone());
+        }
+        let resolver = Arc::new(Resolver::new(config)?);
+        resolvers.push((config.clone(), resolver.clone()));
+        Ok(resolver)
+    }
+
+    /// Ends when every cluster that holds up the start has its first hosts or has failed to find them. Called once, on
+    /// the main runtime, where the discoveries then go on.
+    pub async fn warm(&self) {
+        let discoveries = std::mem::take(&mut *self.discoveries.lock());
+        let mut waiting = Vec::new();
+        for discovery in discoveries {
+            let Some(cluster) = discovery.cluster.upgrade() else {
+                continue;
+            };
+            let (tasks, first) = discovery.start();
+            cluster.set_discovery(tasks);
+            if cluster.config.wait_for_warm {
+                waiting.push(first);
+            }
+        }
+        // They run at the same time whether or not somebody waits: one after the other is enough.
+        for first in waiting {
+            first.await;
+        }
+    }
 
     /// A number for a connection, downstream or upstream, that no other connection of the process has.
     pub fn next_connection_id(&self) -> u64 {

@@ -17,13 +17,20 @@ use outrigger_core::{
     metadata::Metadata,
     stream_info::HostInfo,
 };
-use outrigger_transport::address;
+use outrigger_transport::address::{self, HostPort};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// Where an endpoint is: an address, or a name that a DNS cluster resolves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Address(Address),
+    Name(HostPort),
+}
 
 /// One endpoint as configured.
 #[derive(Clone, Debug)]
 pub(crate) struct TemplateEndpoint {
-    target: Address,
+    pub(crate) target: Target,
     hostname: Arc<str>,
     metadata: Metadata,
     locality: Arc<Locality>,
@@ -35,7 +42,7 @@ pub(crate) struct TemplateEndpoint {
 /// An assignment as configured.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    endpoints: Vec<TemplateEndpoint>,
+    pub(crate) endpoints: Vec<TemplateEndpoint>,
     /// Everything but the endpoints.
     assignment: Assignment,
 }
@@ -70,16 +77,27 @@ impl TemplateEndpoint {
 impl Template {
     pub(super) fn compile(
         proto: Option<&ClusterLoadAssignment>,
-        discovery: DiscoveryType,
+        discovery: &DiscoveryType,
     ) -> Result<Self, ConfigError> {
         let mut assignment = Assignment::default();
         let mut endpoints = Vec::new();
+        let logical = matches!(discovery, DiscoveryType::Dns { logical: true, .. });
         let Some(proto) = proto else {
+            if logical {
+                return Err(ConfigError::new(
+                    "LOGICAL_DNS clusters must have a single host",
+                ));
+            }
             return Ok(Self {
                 endpoints,
                 assignment,
             });
         };
+        if logical && !matches!(proto.endpoints.as_slice(), [one] if one.lb_endpoints.len() == 1) {
+            return Err(ConfigError::new(
+                "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint",
+            ));
+        }
         if let Some(policy) = &proto.policy {
             if let Some(factor) = policy.overprovisioning_factor {
                 if factor == 0 {
@@ -119,7 +137,10 @@ impl Template {
         self.with(
             self.endpoints
                 .iter()
-                .map(|endpoint| endpoint.at(endpoint.target.clone()))
+                .filter_map(|endpoint| match &endpoint.target {
+                    Target::Address(address) => Some(endpoint.at(address.clone())),
+                    Target::Name(_) => None,
+                })
                 .collect(),
         )
     }
@@ -127,7 +148,7 @@ impl Template {
 
 fn locality(
     group: &LocalityLbEndpoints,
-    discovery: DiscoveryType,
+    discovery: &DiscoveryType,
     endpoints: &mut Vec<TemplateEndpoint>,
     weights: &mut BTreeMap<(u32, Arc<Locality>), u32>,
 ) -> Result<(), ConfigError> {
@@ -158,7 +179,7 @@ fn endpoint(
     proto: &LbEndpoint,
     group: &LocalityLbEndpoints,
     locality: &Arc<Locality>,
-    discovery: DiscoveryType,
+    discovery: &DiscoveryType,
 ) -> Result<TemplateEndpoint, ConfigError> {
     if proto.load_balancing_weight == Some(0) {
         return Err(ConfigError::new("value must be greater than or equal to 1")
@@ -190,9 +211,33 @@ fn endpoint(
 /// Where the endpoint is, and its hostname unless it has one of its own: a DNS host is called by the name it came from.
 fn target(
     proto: &core::Address,
-    discovery: DiscoveryType,
-) -> Result<(Address, String), ConfigError> {
-    match discovery {
-        DiscoveryType::Static => Ok((address::compile(proto)?, String::new())),
+    discovery: &DiscoveryType,
+) -> Result<(Target, String), ConfigError> {
+    use core::address::Address::SocketAddress;
+    match (discovery, &proto.address) {
+        (DiscoveryType::Static, Some(SocketAddress(socket))) => {
+            // Envoy adds what to do about it.
+            let advised = |error: ConfigError| match error.reason().strip_prefix("malformed IP") {
+                Some(rest) => ConfigError::new(format!(
+                    "malformed IP{rest}. Consider setting resolver_name or setting cluster type to \
+                     'STRICT_DNS' or 'LOGICAL_DNS'"
+                ))
+                .at(error.path()),
+                None => error,
+            };
+            let ip = address::ip(socket).map_err(advised).at("socket_address")?;
+            Ok((Target::Address(Address::Ip(ip)), String::new()))
+        }
+        (DiscoveryType::Static, _) => {
+            Ok((Target::Address(address::compile(proto)?), String::new()))
+        }
+        (DiscoveryType::Dns { .. }, Some(SocketAddress(socket))) => {
+            let target = address::host_port(socket).at("socket_address")?;
+            let hostname = target.host.clone();
+            Ok((Target::Name(target), hostname))
+        }
+        (DiscoveryType::Dns { .. }, _) => Err(ConfigError::new(
+            "a DNS cluster resolves names: only socket_address is possible",
+        )),
     }
 }

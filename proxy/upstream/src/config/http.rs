@@ -3,13 +3,10 @@
 use envoy_api::{
     pb::envoy::{
         config::{cluster::v3::Cluster, core::v3 as core},
-        extensions::{
-            http::header_formatters::preserve_case::v3::PreserveCaseFormatterConfig,
-            upstreams::http::v3::{
-                HttpProtocolOptions,
-                http_protocol_options::{
-                    UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
-                },
+        extensions::upstreams::http::v3::{
+            HttpProtocolOptions,
+            http_protocol_options::{
+                UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
             },
         },
     },
@@ -35,8 +32,6 @@ pub enum HeaderKeyFormat {
     #[default]
     LowerCase,
     ProperCaseWords,
-    /// As the other side wrote them.
-    PreserveCase,
 }
 
 /// What happens to headers with `_` in their name.
@@ -194,16 +189,8 @@ fn key_format(
     };
     match &proto.header_format {
         Some(HeaderFormat::ProperCaseWords(_)) => Ok(HeaderKeyFormat::ProperCaseWords),
-        Some(HeaderFormat::StatefulFormatter(formatter)) => {
-            let any = formatter.typed_config.as_ref();
-            match any.map(unpack::<PreserveCaseFormatterConfig>) {
-                Some(Ok(_)) => Ok(HeaderKeyFormat::PreserveCase),
-                _ => Err(ConfigError::new(format!(
-                    "Didn't find a registered implementation for name: '{}'",
-                    formatter.name
-                ))
-                .at("stateful_formatter")),
-            }
+        Some(HeaderFormat::StatefulFormatter(_)) => {
+            Err(ConfigError::new("not supported; use proper_case_words").at("stateful_formatter"))
         }
         None => Err(ConfigError::new("is required").at("header_format")),
     }

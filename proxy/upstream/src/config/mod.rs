@@ -2,14 +2,19 @@
 
 mod breakers;
 mod common;
+mod dns;
 mod endpoints;
 mod http;
 mod lb;
 
-use crate::{circuit_breaker::Thresholds, lb::LbConfig};
+use crate::{circuit_breaker::Thresholds, discovery::resolver::Family, lb::LbConfig};
 use common::{bind_config, duration, positive};
-pub(crate) use endpoints::Template;
-use envoy_api::pb::envoy::config::cluster::v3 as cluster;
+pub use dns::DnsConfig;
+pub(crate) use endpoints::{Target, Template};
+use envoy_api::{
+    pb::envoy::{config::cluster::v3 as cluster, extensions::clusters::dns::v3::DnsCluster},
+    unpack,
+};
 pub use http::{HeaderKeyFormat, Http1Options, Protocol, UnderscoreAction};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
@@ -25,9 +30,14 @@ use std::{
 };
 
 /// How a cluster finds its hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryType {
     Static,
+    /// `STRICT_DNS`, or `LOGICAL_DNS` if so.
+    Dns {
+        logical: bool,
+        config: DnsConfig,
+    },
 }
 
 /// What a cluster's connections, pools and balancer go by.
@@ -45,12 +55,14 @@ pub struct ClusterConfig {
     max_connection_duration_jitter: f64,
     /// Limit of one request with its response.
     pub max_stream_duration: Option<Duration>,
-    /// Response headers, KiB; 60 unless set.
+    /// Response headers, KiB; 80 unless set.
     pub max_response_headers_kb: u32,
     /// Response headers, number; 100 unless set.
     pub max_headers_count: u32,
     pub protocol: Protocol,
     pub http1: Http1Options,
+    /// `wait_for_warm_on_init`: the start waits for its first hosts.
+    pub wait_for_warm: bool,
     pub connect: ConnectOptions,
     pub discovery: DiscoveryType,
     pub lb: LbConfig,
@@ -99,6 +111,8 @@ fn compile_named(
     connection_ids: Arc<AtomicU64>,
 ) -> Result<Compiled, ConfigError> {
     let discovery = discovery(proto)?;
+    let template =
+        Template::compile(proto.load_assignment.as_ref(), &discovery).at("load_assignment")?;
     transport_socket::require_raw(proto.transport_socket.as_ref()).at("transport_socket")?;
     let connect_timeout = positive(&proto.connect_timeout)
         .at("connect_timeout")?
@@ -135,10 +149,11 @@ fn compile_named(
         max_stream_duration: duration(&common.max_stream_duration)
             .at("max_stream_duration")?
             .filter(|d| !d.is_zero()),
-        max_response_headers_kb: common.max_response_headers_kb.unwrap_or(60),
+        max_response_headers_kb: common.max_response_headers_kb.unwrap_or(80),
         max_headers_count: common.max_headers_count.unwrap_or(100),
         protocol: http.protocol,
         http1: http.http1,
+        wait_for_warm: proto.wait_for_warm_on_init.unwrap_or(true),
         connect,
         discovery,
         lb: lb::compile(proto)?,
@@ -155,8 +170,6 @@ fn compile_named(
         name,
         metadata: Metadata::compile(proto.metadata.as_ref()),
     };
-    let template =
-        Template::compile(proto.load_assignment.as_ref(), discovery).at("load_assignment")?;
     Ok(Compiled {
         info,
         config,
@@ -164,23 +177,45 @@ fn compile_named(
     })
 }
 
+// Deprecated fields and types are what everybody writes.
+#[allow(deprecated)]
 fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
     use cluster::cluster::{ClusterDiscoveryType, DiscoveryType as Type};
-    match &proto.cluster_discovery_type {
-        None => Ok(DiscoveryType::Static),
-        Some(ClusterDiscoveryType::Type(number)) => match Type::try_from(*number) {
-            Ok(Type::Static) => Ok(DiscoveryType::Static),
-            Ok(other) => Err(ConfigError::new(format!(
-                "discovery type {} is not supported in this version",
-                other.as_str_name()
-            ))
-            .at("type")),
-            Err(_) => Err(ConfigError::new(format!("unknown discovery type {number}")).at("type")),
-        },
-        Some(ClusterDiscoveryType::ClusterType(custom)) => Err(ConfigError::new(format!(
-            "Didn't find a registered cluster factory implementation for name: '{}'",
-            custom.name
+    let dns = |logical, config: DnsConfig| {
+        if logical && config.family == Family::All {
+            return Err(ConfigError::new(
+                "ALL with a single logical host (happy eyeballs) is not supported in this version",
+            )
+            .at("dns_lookup_family"));
+        }
+        Ok(DiscoveryType::Dns { logical, config })
+    };
+    let number = match &proto.cluster_discovery_type {
+        None => Type::Static as i32,
+        Some(ClusterDiscoveryType::Type(number)) => *number,
+        Some(ClusterDiscoveryType::ClusterType(custom)) => {
+            let Some(Ok(extension)) = custom.typed_config.as_ref().map(unpack::<DnsCluster>) else {
+                return Err(ConfigError::new(format!(
+                    "Didn't find a registered cluster factory implementation for name: '{}'",
+                    custom.name
+                ))
+                .at("cluster_type"));
+            };
+            let config = dns::from_extension(&extension)
+                .at("typed_config")
+                .at("cluster_type")?;
+            return dns(extension.all_addresses_in_single_endpoint, config);
+        }
+    };
+    match Type::try_from(number) {
+        Ok(Type::Static) => Ok(DiscoveryType::Static),
+        Ok(Type::StrictDns) => dns(false, dns::from_cluster(proto)?),
+        Ok(Type::LogicalDns) => dns(true, dns::from_cluster(proto)?),
+        Ok(other) => Err(ConfigError::new(format!(
+            "discovery type {} is not supported in this version",
+            other.as_str_name()
         ))
-        .at("cluster_type")),
+        .at("type")),
+        Err(_) => Err(ConfigError::new(format!("unknown discovery type {number}")).at("type")),
     }
 }
