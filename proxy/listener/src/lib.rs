@@ -2,5 +2,21 @@
 //!
 //! A listener is compiled once and never changes; this crate must never speak a protocol itself.
 
+mod accept;
+mod balancer;
+mod config;
+mod connection;
+mod directory;
 pub mod fields;
 pub mod filter_chain;
+mod limit;
+mod listener;
+mod manager;
+mod network_filter;
+mod stats;
+
+pub use limit::{ConnectionLimit, ConnectionPermit, Limits};
+pub use listener::{FilterChain, Listener};
+pub use manager::ListenerManager;
+pub use network_filter::NetworkFilter;
+pub use stats::{ListenerManagerStats, ListenerStats, WorkerStats};

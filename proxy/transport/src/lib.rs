@@ -1,5 +1,6 @@
 //! Sockets and streams: the only crate of the data path that touches the operating system's socket API.
 
+pub mod accept;
 pub mod address;
 pub mod connect;
 pub mod inspect;

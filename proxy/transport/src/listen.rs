@@ -9,7 +9,12 @@ use crate::{
 };
 use outrigger_core::Address;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::{io, net::SocketAddr};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+};
 
 /// What the sockets of one listener have in common.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +25,8 @@ pub struct ListenOptions {
     pub transparent: bool,
     /// `ipv4_compat`: an IPv6 socket takes IPv4 as well.
     pub ipv4_compat: bool,
+    /// Permissions of a Unix domain socket's path; 0 leaves those of the umask.
+    pub mode: u32,
     pub keepalive: Option<Keepalive>,
     pub socket_options: Vec<SocketOption>,
 }
@@ -93,9 +100,25 @@ fn bind_one(address: &Address, options: &ListenOptions) -> io::Result<Socket> {
         keepalive.apply(&socket)?;
     }
     socket_option::apply_all(&options.socket_options, State::Prebind, &socket)?;
+    if let Address::Pipe(path) = address {
+        remove_stale(path)?;
+    }
     socket.bind(&bind_to)?;
+    if let Address::Pipe(path) = address
+        && options.mode != 0
+    {
+        fs::set_permissions(path.as_path(), fs::Permissions::from_mode(options.mode))?;
+    }
     socket_option::apply_all(&options.socket_options, State::Bound, &socket)?;
     Ok(socket)
+}
+
+/// A path that a former process has left behind. Unlike Envoy, never anything but a socket.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
+        _ => Ok(()),
+    }
 }
 
 impl BoundSocket {
@@ -155,5 +178,26 @@ mod tests {
             io::ErrorKind::AddrInUse
         );
         bind(&address, &reuse(), 1, true).unwrap();
+    }
+
+    #[test]
+    fn a_stale_socket_makes_room_and_a_file_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let pipe = Address::Pipe(std::sync::Arc::new(path.clone()));
+        let options = ListenOptions {
+            mode: 0o600,
+            ..Default::default()
+        };
+        drop(bind(&pipe, &options, 1, false).unwrap());
+        bind(&pipe, &options, 1, false).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(
+            bind(&pipe, &options, 1, false).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
     }
 }

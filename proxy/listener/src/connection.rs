@@ -1,0 +1,240 @@
+//! One accepted connection: listener filters, perhaps another listener, a filter chain, its network filters.
+
+use crate::{
+    balancer::Assigned,
+    filter_chain::MatchInput,
+    limit::ConnectionPermit,
+    listener::{FilterChain, Listener},
+};
+use outrigger_core::{Address, ConnectionInfo, worker, worker::Workers};
+use outrigger_transport::{
+    Stream,
+    accept::{Accepted, canonical},
+    inspect::{self, InspectError, Inspected},
+};
+use std::{sync::Arc, time::SystemTime};
+use tokio::time::{Instant, timeout};
+
+/// A connection on its way to its filter chain.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub accepted: Accepted,
+    /// The address that the listening socket is bound to.
+    pub bound: Address,
+    /// Its place under the limits of the listener and the process.
+    pub permits: [Option<ConnectionPermit>; 2],
+    pub start_time: SystemTime,
+    pub start: Instant,
+}
+
+/// What goes from worker to worker with a connection.
+#[derive(Debug)]
+struct Chosen {
+    listener: Arc<Listener>,
+    assigned: Assigned,
+    found: Inspected,
+    local: Address,
+    remote: Address,
+    _permits: [Option<ConnectionPermit>; 2],
+    start_time: SystemTime,
+    start: Instant,
+}
+
+/// Serves a connection to its end. Without `assigned` its worker is only chosen when its final listener is known:
+/// balanced before, all connections of one service could end on one worker.
+pub(crate) async fn serve(
+    mut listener: Arc<Listener>,
+    incoming: Incoming,
+    assigned: Option<Assigned>,
+    workers: Arc<Workers>,
+) {
+    let Incoming {
+        accepted,
+        bound,
+        mut permits,
+        start_time,
+        start,
+    } = incoming;
+    let remote = accepted.remote.clone();
+    let Ok(stream) = accepted.into_stream() else {
+        return;
+    };
+    let local = local_address(&stream, bound);
+    let mut found = Inspected::default();
+    if !listener.filters.is_empty() && !pass_filters(&listener, &stream, &local, &mut found).await {
+        return;
+    }
+    if let Some(next) = redirected(&listener, &found) {
+        permits[0] = match &next.limit {
+            Some(limit) => match limit.acquire() {
+                None => return next.stats.downstream_cx_overflow.inc(),
+                permit => permit,
+            },
+            None => None,
+        };
+        if !next.filters.is_empty() && !pass_filters(&next, &stream, &local, &mut found).await {
+            return;
+        }
+        listener = next;
+    }
+    let current = worker::current();
+    let chosen = Chosen {
+        assigned: assigned.unwrap_or_else(|| listener.balancer.pick(current)),
+        listener,
+        found,
+        local,
+        remote,
+        _permits: permits,
+        start_time,
+        start,
+    };
+    if chosen.assigned.worker == current {
+        return chosen.run(stream).await;
+    }
+    if let Ok(accepted) = Accepted::from_stream(stream, chosen.remote.clone()) {
+        workers.spawn_on(chosen.assigned.worker, async move {
+            if let Ok(stream) = accepted.into_stream() {
+                chosen.run(stream).await;
+            }
+        });
+    }
+}
+
+/// A system call only where the listener's address leaves it open.
+fn local_address(stream: &Stream, bound: Address) -> Address {
+    match bound {
+        Address::Ip(ip) if ip.ip().is_unspecified() => match stream.local_address() {
+            Ok(Address::Ip(local)) => Address::Ip(canonical(local)),
+            _ => bound,
+        },
+        other => other,
+    }
+}
+
+/// Runs the listener filters; false if they have ended the connection.
+async fn pass_filters(
+    listener: &Listener,
+    stream: &Stream,
+    local: &Address,
+    found: &mut Inspected,
+) -> bool {
+    let stats = &listener.stats;
+    let port = local.ip().map(|ip| ip.port());
+    let filters = inspect::run(&listener.filters, stream, port, found);
+    stats.downstream_pre_cx_active.inc();
+    let result = match listener.filters_timeout {
+        Some(limit) => timeout(limit, filters).await,
+        None => Ok(filters.await),
+    };
+    stats.downstream_pre_cx_active.dec();
+    match result {
+        Ok(Ok(())) => true,
+        Ok(Err(InspectError::RemoteClose)) => {
+            stats.downstream_listener_filter_remote_close.inc();
+            false
+        }
+        Ok(Err(InspectError::Filter)) => {
+            stats.downstream_listener_filter_error.inc();
+            stream.reset();
+            false
+        }
+        Err(_) => {
+            stats.downstream_pre_cx_timeout.inc();
+            listener.continue_on_filters_timeout
+        }
+    }
+}
+
+/// `use_original_dst`: the listener of the address that the client wanted; without one it stays here.
+fn redirected(listener: &Arc<Listener>, found: &Inspected) -> Option<Arc<Listener>> {
+    if !listener.use_original_dst {
+        return None;
+    }
+    listener
+        .directory
+        .find(found.original_dst?)
+        .filter(|next| !Arc::ptr_eq(next, listener))
+}
+
+impl Chosen {
+    async fn run(self, stream: Stream) {
+        let local = self
+            .found
+            .original_dst
+            .map_or_else(|| self.local.clone(), Address::Ip);
+        let input = MatchInput {
+            local: &local,
+            remote: &self.remote,
+            direct_remote: &self.remote,
+            server_name: self.found.server_name.as_deref().unwrap_or_default(),
+            transport_protocol: self.found.transport_protocol,
+            application_protocols: &self.found.application_protocols,
+        };
+        let Some(chain) = self.listener.find_chain(&input).cloned() else {
+            self.listener.stats.no_filter_chain_match.inc();
+            return;
+        };
+        let connection = self.connection(local, &chain);
+        let _open = Open::new(self);
+        if let Some(filter) = &chain.filter {
+            filter.serve(stream, connection).await;
+        }
+    }
+
+    fn connection(&self, local: Address, chain: &FilterChain) -> Arc<ConnectionInfo> {
+        Arc::new(ConnectionInfo {
+            id: self.listener.clusters.next_connection_id(),
+            start_time: self.start_time,
+            start: self.start,
+            local_address: local,
+            direct_local_address: self.local.clone(),
+            remote_address: self.remote.clone(),
+            direct_remote_address: self.remote.clone(),
+            listener: self.listener.info.clone(),
+            filter_chain: Some(chain.info.clone()),
+            requested_server_name: self.found.server_name.clone(),
+            local_address_restored: self.found.original_dst.is_some(),
+        })
+    }
+}
+
+/// A connection in the stats of its listener and worker, from its filter chain to its end.
+struct Open {
+    listener: Arc<Listener>,
+    assigned: Assigned,
+    _permits: [Option<ConnectionPermit>; 2],
+    start: Instant,
+}
+
+impl Open {
+    fn new(chosen: Chosen) -> Self {
+        let open = Self {
+            listener: chosen.listener,
+            assigned: chosen.assigned,
+            _permits: chosen._permits,
+            start: chosen.start,
+        };
+        open.listener.stats.downstream_cx_total.inc();
+        open.listener.stats.downstream_cx_active.inc();
+        if let Some(worker) = open.listener.worker_stats.get(open.assigned.worker) {
+            worker.downstream_cx_total.inc();
+            worker.downstream_cx_active.inc();
+        }
+        open
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let stats = &self.listener.stats;
+        stats.downstream_cx_destroy.inc();
+        stats.downstream_cx_active.dec();
+        let length = self.start.elapsed().as_millis();
+        stats
+            .downstream_cx_length_ms
+            .record(u64::try_from(length).unwrap_or(u64::MAX));
+        if let Some(worker) = self.listener.worker_stats.get(self.assigned.worker) {
+            worker.downstream_cx_active.dec();
+        }
+    }
+}

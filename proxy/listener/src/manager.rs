@@ -1,0 +1,232 @@
+//! Envoy's listener manager: binds listeners when they are added and lets the workers accept when all else is ready.
+
+use crate::{
+    accept,
+    config::{self, Shared},
+    directory::Directory,
+    limit::Limits,
+    listener::Listener,
+    stats::ListenerManagerStats,
+};
+use envoy_api::pb::envoy::config::listener::v3::Listener as Proto;
+use outrigger_core::{Address, ConfigError, worker::Workers};
+use outrigger_transport::{
+    inspect::HttpInspectorStats,
+    listen::{self, BoundSocket},
+};
+use outrigger_upstream::BuildContext;
+use parking_lot::Mutex;
+use std::{io, sync::Arc};
+use tokio::sync::watch;
+
+/// All listeners of the process.
+#[derive(Debug)]
+pub struct ListenerManager {
+    build: BuildContext,
+    limits: Limits,
+    http_inspector: Arc<HttpInspectorStats>,
+    directory: Arc<Directory>,
+    stats: Arc<ListenerManagerStats>,
+    listeners: Mutex<Vec<Entry>>,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    listener: Arc<Listener>,
+    bound: Vec<Bound>,
+}
+
+/// One address of a listener.
+#[derive(Debug)]
+struct Bound {
+    /// With the port that the kernel has chosen, if it had to.
+    address: Address,
+    /// Until the workers start: one for each, or one for all.
+    sockets: Vec<BoundSocket>,
+}
+
+impl ListenerManager {
+    pub fn new(build: BuildContext, limits: Limits) -> Self {
+        let stats = &build.context.stats;
+        Self {
+            http_inspector: stats.register("http_inspector.", HttpInspectorStats::default()),
+            stats: stats.register("listener_manager.", ListenerManagerStats::default()),
+            limits,
+            directory: Arc::default(),
+            listeners: Mutex::default(),
+            stop: watch::Sender::new(false),
+            build,
+        }
+    }
+
+    /// Compiles a listener of the bootstrap and binds its addresses. Nothing can connect before
+    /// [`start_workers`](Self::start_workers). A second listener of the same name replaces the first.
+    pub fn add_static(&self, proto: &Proto) -> Result<(), ConfigError> {
+        let shared = Shared {
+            build: &self.build,
+            limits: &self.limits,
+            http_inspector: &self.http_inspector,
+            directory: &self.directory,
+        };
+        let listener = Arc::new(config::compile(proto, &shared)?);
+        let mut listeners = self.listeners.lock();
+        let before = listeners.len();
+        listeners.retain(|entry| entry.listener.name() != listener.name());
+        let replaced = listeners.len() < before;
+        if listeners
+            .iter()
+            .any(|entry| share_address(&entry.listener, &listener))
+        {
+            return Err(duplicate_address(&listener));
+        }
+        let bound = self.bind(&listener)?;
+        listeners.push(Entry { listener, bound });
+        self.directory
+            .publish(listeners.iter().map(|e| &e.listener));
+        if replaced {
+            self.stats.listener_modified.inc();
+        } else {
+            self.stats.listener_added.inc();
+        }
+        self.stats
+            .total_listeners_active
+            .set(listeners.len() as u64);
+        Ok(())
+    }
+
+    fn bind(&self, listener: &Listener) -> Result<Vec<Bound>, ConfigError> {
+        let mut all = Vec::with_capacity(listener.addresses.len());
+        for listen in &listener.addresses {
+            let mut bound = Bound {
+                address: listen.address.clone(),
+                sockets: Vec::new(),
+            };
+            if listener.bind_to_port {
+                let count = if listen.options.reuse_port {
+                    self.build.context.concurrency.max(1)
+                } else {
+                    1
+                };
+                bound.sockets = listen::bind(&listen.address, &listen.options, count, false)
+                    .map_err(|error| cannot_bind(&listen.address, &error))?;
+                if let Address::Ip(_) = bound.address
+                    && let Some(first) = bound.sockets.first()
+                    && let Ok(local) = first.local_address()
+                    && let Some(ip) = local.as_socket()
+                {
+                    bound.address = Address::Ip(ip);
+                }
+            }
+            all.push(bound);
+        }
+        Ok(all)
+    }
+
+    /// Opens all listeners and has every worker accept.
+    pub fn start_workers(&self, workers: &Workers) -> Result<(), ConfigError> {
+        let workers = Arc::new(workers.clone());
+        for entry in self.listeners.lock().iter_mut() {
+            for bound in &mut entry.bound {
+                let listening =
+                    listen_all(bound, entry.listener.backlog, workers.len()).map_err(|error| {
+                        self.stats.listener_create_failure.inc();
+                        ConfigError::new(format!(
+                            "cannot listen on '{}': {}",
+                            bound.address,
+                            text(&error)
+                        ))
+                    })?;
+                for (worker, socket) in listening.into_iter().enumerate() {
+                    let accept = accept::run(
+                        entry.listener.clone(),
+                        bound.address.clone(),
+                        socket,
+                        workers.clone(),
+                        self.stop.subscribe(),
+                    );
+                    workers.spawn_on(worker, accept);
+                }
+            }
+            self.stats.listener_create_success.add(workers.len() as u64);
+        }
+        self.stats.workers_started.set(1);
+        Ok(())
+    }
+
+    /// Closes the listening sockets; connections go on.
+    pub fn stop_listeners(&self) {
+        if !self.stop.send_replace(true) {
+            self.stats
+                .listener_stopped
+                .add(self.listeners.lock().len() as u64);
+        }
+    }
+
+    /// The listeners in the order in which they were added.
+    pub fn listeners(&self) -> Vec<Arc<Listener>> {
+        self.listeners
+            .lock()
+            .iter()
+            .map(|e| e.listener.clone())
+            .collect()
+    }
+
+    /// Name and addresses of each listener, with the ports that were bound: what `/listeners` shows.
+    pub fn addresses(&self) -> Vec<(Arc<str>, Vec<Address>)> {
+        let addresses = |e: &Entry| e.bound.iter().map(|b| b.address.clone()).collect();
+        let listeners = self.listeners.lock();
+        listeners
+            .iter()
+            .map(|e| (e.listener.name().clone(), addresses(e)))
+            .collect()
+    }
+}
+
+/// One listening socket per worker. A socket that cannot be had twice is shared.
+fn listen_all(bound: &mut Bound, backlog: i32, workers: usize) -> io::Result<Vec<socket2::Socket>> {
+    let mut listening = Vec::with_capacity(workers);
+    for socket in bound.sockets.drain(..) {
+        listening.push(socket.listen(backlog)?);
+    }
+    while let Some(first) = listening.first()
+        && listening.len() < workers
+    {
+        listening.push(first.try_clone()?);
+    }
+    Ok(listening)
+}
+
+/// Port 0 is no address yet.
+fn share_address(a: &Listener, b: &Listener) -> bool {
+    let fixed = |address: &&Address| address.ip().is_none_or(|ip| ip.port() != 0);
+    a.addresses()
+        .filter(fixed)
+        .any(|address| b.addresses().any(|other| other == address))
+}
+
+fn duplicate_address(listener: &Listener) -> ConfigError {
+    let addresses: Vec<String> = listener.addresses().map(Address::to_string).collect();
+    ConfigError::new(format!(
+        "error adding listener: '{}' has duplicate address '{}' as existing listener, to check if the listener has \
+         duplicated addresses with other listeners or 'enable_reuse_port' is set to 'false' for the listener",
+        listener.name(),
+        addresses.join(",")
+    ))
+}
+
+fn cannot_bind(address: &Address, error: &io::Error) -> ConfigError {
+    ConfigError::new(format!("cannot bind '{address}': {}", text(error)))
+}
+
+/// As `strerror` has it, without Rust's number.
+fn text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((message, _)) => message.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The network filters of a filter chain. This is where the two sides of floor 5 meet: TCP and HTTP.
+//!
+//! A further filter is a variant here, an arm in each match, and nothing else.
+
+use envoy_api::{
+    Message,
+    pb::envoy::{
+        config::listener::v3::{Filter, filter::ConfigType},
+        extensions::filters::network::tcp_proxy::v3::TcpProxy as TcpProxyProto,
+    },
+    prost_types::Any,
+    type_name,
+};
+use outrigger_core::{ConfigError, ConnectionInfo, StreamInfo, error::ConfigResult};
+use outrigger_network::TcpProxy;
+use outrigger_transport::Stream;
+use outrigger_upstream::BuildContext;
+use std::sync::Arc;
+
+/// One compiled network filter.
+#[derive(Clone, Debug)]
+pub enum NetworkFilter {
+    TcpProxy(Arc<TcpProxy>),
+}
+
+impl NetworkFilter {
+    fn compile(
+        proto: &Filter,
+        build: &BuildContext,
+        buffer_limit: u32,
+    ) -> Result<Self, ConfigError> {
+        let any = match &proto.config_type {
+            Some(ConfigType::TypedConfig(any)) => any,
+            Some(ConfigType::ConfigDiscovery(_)) => {
+                return Err(ConfigError::new("give the configuration in typed_config")
+                    .at("config_discovery"));
+            }
+            None => return Err(unknown(&proto.name, "")),
+        };
+        match type_name(&any.type_url) {
+            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
+                decode::<TcpProxyProto>(any)
+                    .and_then(|proto| TcpProxy::compile(&proto, build, buffer_limit))
+                    .map(Self::TcpProxy)
+            }
+            other => Err(unknown(&proto.name, other)),
+        }
+        .at("typed_config")
+    }
+
+    /// Envoy's name of the extension.
+    pub fn extension_name(&self) -> &'static str {
+        match self {
+            Self::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+        }
+    }
+
+    /// It ends the chain: it owns the bytes.
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::TcpProxy(_) => true,
+        }
+    }
+
+    /// Serves a connection to its end.
+    pub(crate) async fn serve(&self, stream: Stream, connection: Arc<ConnectionInfo>) {
+        match self {
+            Self::TcpProxy(proxy) => {
+                let (start_time, start) = (connection.start_time, connection.start);
+                let id = connection.id;
+                // Boxed, so that connections of other kinds do not pay for its size.
+                let mut info = Box::new(StreamInfo::new(connection, start_time, start, id));
+                proxy.serve(stream, &mut info).await;
+            }
+        }
+    }
+}
+
+/// Compiles the filters of a chain and checks their order. `None`: a chain without filters, which closes what it gets.
+pub(crate) fn compile_chain(
+    protos: &[Filter],
+    build: &BuildContext,
+    buffer_limit: u32,
+) -> Result<Option<NetworkFilter>, ConfigError> {
+    let mut terminal = None;
+    for (index, proto) in protos.iter().enumerate() {
+        let filter =
+            NetworkFilter::compile(proto, build, buffer_limit).at_index("filters", index)?;
+        let last = index + 1 == protos.len();
+        if filter.is_terminal() != last {
+            return Err(misplaced(&proto.name, &filter, last)).at_index("filters", index);
+        }
+        terminal = Some(filter);
+    }
+    Ok(terminal)
+}
+
+fn misplaced(name: &str, filter: &NetworkFilter, last: bool) -> ConfigError {
+    let extension = filter.extension_name();
+    ConfigError::new(if last {
+        format!(
+            "Error: non-terminal filter named {name} of type {extension} is the last filter in a network filter chain."
+        )
+    } else {
+        format!(
+            "Error: terminal filter named {name} of type {extension} must be the last filter in a network filter chain."
+        )
+    })
+}
+
+fn decode<M: Message + Default>(any: &Any) -> Result<M, ConfigError> {
+    M::decode(any.value.as_slice())
+        .map_err(|error| ConfigError::new(format!("Unable to unpack {}: {error}", any.type_url)))
+}
+
+fn unknown(name: &str, type_name: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'"
+    ))
+}
