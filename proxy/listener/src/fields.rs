@@ -113,6 +113,10 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.config.core.v3.SocketOptionsOverride",
+        fields: &[("socket_options", USED)],
+    },
+    Message {
         name: "envoy.config.listener.v3.ListenerFilter",
         fields: &[
             ("name", USED),

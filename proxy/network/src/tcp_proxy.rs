@@ -252,12 +252,15 @@ fn note_upstream(info: &mut StreamInfo, connection: &TcpConnection) {
     upstream.remote_address = Some(established.remote_address.clone());
 }
 
+/// Envoy sets no flag for a failure of this machine's own.
 fn note_failure(info: &mut StreamInfo, failure: PoolFailure) {
-    info.set_flag(ResponseFlag::UpstreamConnectionFailure);
+    if !matches!(failure.reason, FailureReason::LocalConnectionFailure(_)) {
+        info.set_flag(ResponseFlag::UpstreamConnectionFailure);
+    }
     let reason = failure.reason.transport_failure().replace(' ', "_");
     info.upstream.transport_failure_reason = Cow::Owned(reason);
-    info.upstream.host = Some(failure.host.clone());
-    info.upstream.hosts_attempted.push(failure.host);
+    info.upstream.hosts_attempted.extend(failure.host.clone());
+    info.upstream.host = failure.host;
 }
 
 /// What has moved so far, as the log counts it.

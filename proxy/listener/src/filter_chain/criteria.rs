@@ -1,12 +1,11 @@
 //! `FilterChainMatch` compiled into the keys that the match tree is built from.
 
 use envoy_api::pb::envoy::config::{
-    core::v3::CidrRange,
+    core::v3::CidrRange as CidrProto,
     listener::v3::{FilterChainMatch, filter_chain_match::ConnectionSourceType},
 };
 use ipnet::IpNet;
-use outrigger_core::{ConfigError, error::ConfigResult};
-use std::net::IpAddr;
+use outrigger_core::{ConfigError, error::ConfigResult, matcher::cidr::CidrRange};
 
 /// The values of each criterion, never empty: a criterion that is not given has one value that stands for all.
 #[derive(Clone, Debug)]
@@ -92,31 +91,11 @@ fn server_name(name: &str) -> Result<Box<str>, ConfigError> {
     Ok(suffix.unwrap_or(name).to_ascii_lowercase().into())
 }
 
-fn ranges(protos: &[CidrRange], field: &str) -> Result<Vec<Option<IpNet>>, ConfigError> {
+fn ranges(protos: &[CidrProto], field: &str) -> Result<Vec<Option<IpNet>>, ConfigError> {
     let mut ranges = Vec::with_capacity(protos.len());
     for (index, proto) in protos.iter().enumerate() {
-        ranges.push(Some(cidr(proto).at_index(field, index)?));
+        let range = CidrRange::compile(proto).at_index(field, index)?;
+        ranges.push(Some(range.net()));
     }
     Ok(or_any(ranges, None))
-}
-
-/// Host bits are cut off; a length beyond the family's is taken as a single address, a missing one as 0.
-fn cidr(proto: &CidrRange) -> Result<IpNet, ConfigError> {
-    let address: IpAddr = proto.address_prefix.parse().map_err(|_| {
-        ConfigError::new(format!("malformed IP address: {}", proto.address_prefix))
-            .at("address_prefix")
-    })?;
-    let length = proto.prefix_len.unwrap_or(0);
-    let length = match u8::try_from(length) {
-        Ok(length) if length <= 128 => length,
-        _ => {
-            return Err(
-                ConfigError::new("value must be less than or equal to 128").at("prefix_len")
-            );
-        }
-    };
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    IpNet::new(address, length.min(longest))
-        .map(|net| net.trunc())
-        .map_err(|error| ConfigError::new(error.to_string()).at("prefix_len"))
 }

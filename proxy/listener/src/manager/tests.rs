@@ -29,7 +29,7 @@ use envoy_api::{
     },
     prost_types,
 };
-use outrigger_core::{Context, stats::Store, worker};
+use outrigger_core::{Context, worker};
 use std::{
     net::SocketAddr,
     time::{Duration, SystemTime},
@@ -127,6 +127,8 @@ fn chain(filters: Vec<Filter>) -> FilterChain {
 fn listener(name: &str) -> Proto {
     Proto {
         name: name.into(),
+        // Otherwise all that ask for any port would share their stats.
+        stat_prefix: name.into(),
         address: Some(any_port()),
         filter_chains: vec![chain(vec![tcp_proxy("c")])],
         ..Default::default()
@@ -154,8 +156,8 @@ impl Setup {
 
     async fn with_limits(workers: usize, limits: Limits) -> Self {
         let build = BuildContext::new(Arc::new(Context {
-            stats: Arc::new(Store::default()),
             concurrency: workers,
+            ..Default::default()
         }));
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = upstream.local_addr().unwrap();
@@ -248,7 +250,13 @@ async fn connections_are_counted_from_chain_to_end() {
     eventually(|| worker.downstream_cx_active.get() == 0).await;
     assert_eq!(stats.downstream_cx_active.get(), 0);
     assert_eq!(worker.downstream_cx_total.get(), 1);
-    assert!(stats.connections_accepted_per_socket_event.used());
+    for histogram in [
+        &stats.connections_accepted_per_socket_event,
+        &stats.downstream_cx_length_ms,
+    ] {
+        histogram.flush();
+        assert!(histogram.used());
+    }
     assert_eq!(setup.manager.stats.listener_create_success.get(), 1);
 }
 

@@ -11,7 +11,7 @@ use envoy_api::pb::envoy::{
     },
     extensions::filters::network::tcp_proxy::v3::{TcpProxy as Proto, tcp_proxy::ClusterSpecifier},
 };
-use outrigger_core::{Address, ConnectionInfo, Context, stats::Store};
+use outrigger_core::{Address, ConnectionInfo};
 use outrigger_upstream::BuildContext;
 use std::{net::SocketAddr, time::SystemTime};
 use tokio::{
@@ -54,10 +54,7 @@ fn cluster(name: &str, hosts: &[SocketAddr]) -> ClusterProto {
 }
 
 async fn setup() -> Setup {
-    let build = BuildContext::new(Arc::new(Context {
-        stats: Arc::new(Store::default()),
-        concurrency: 1,
-    }));
+    let build = BuildContext::new(Arc::default());
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = upstream.local_addr().unwrap();
     build
