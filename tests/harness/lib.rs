@@ -16,6 +16,7 @@ pub mod known;
 pub mod normalise;
 pub mod ports;
 pub mod process;
+pub mod report;
 pub mod side;
 pub mod socket;
 pub mod stats;

@@ -4,10 +4,13 @@
 use crate::bootstrap;
 use crate::bytes::{Names, expand};
 use crate::case::Config;
-use crate::group::{Report, directory};
+use crate::compare::Difference;
+use crate::group;
+use crate::known::Tracker;
 use crate::ports;
 use crate::process::{self, Process, Role};
-use anyhow::{Context as _, Result, bail};
+use crate::report::Report;
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
@@ -51,69 +54,63 @@ fn yaml() -> String {
 /// Runs all files of `tests/differential/validation`.
 pub fn run() -> Result<()> {
     let mut report = Report::default();
-    let mut files: Vec<_> =
-        std::fs::read_dir(directory().join("validation"))?.collect::<Result<_, _>>()?;
-    files.sort_by_key(std::fs::DirEntry::path);
-    for entry in files {
-        let text = std::fs::read_to_string(entry.path())?;
-        let path = entry.path().display().to_string();
-        let file: File = serde_json::from_value(crate::yaml::load(&text).context(path.clone())?)
-            .context(path)?;
+    let mut known = Tracker::load("validation")?;
+    for path in group::files("validation")? {
+        let text = std::fs::read_to_string(&path)?;
+        let value = crate::yaml::load(&text).with_context(|| path.display().to_string())?;
+        let file: File =
+            serde_json::from_value(value).with_context(|| path.display().to_string())?;
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
         for case in &file.cases {
-            report.cases += 1;
-            let found = judge(case).with_context(|| case.name.clone())?;
-            if !found.is_empty() {
-                report.text.push_str(&format!(
-                    "  validation/{}\n{}\n",
-                    case.name,
-                    found.join("\n")
-                ));
-                report.failed.push(case.name.clone());
+            let name = format!("validation/{stem}/{}", case.name);
+            if group::wanted(&name) {
+                let found = judge(case).with_context(|| name.clone())?;
+                report.add(name.clone(), &known.unexplained(&name, found));
             }
         }
     }
-    println!(
-        "{}validation: {} cases, {} differ",
-        report.text,
-        report.cases,
-        report.failed.len()
-    );
-    if !report.failed.is_empty() {
-        bail!(
-            "validation: {} of {} cases differ",
-            report.failed.len(),
-            report.cases
-        );
-    }
-    Ok(())
+    report.finish("validation", &known)
 }
 
-fn judge(case: &Verdict) -> Result<Vec<String>> {
+fn judge(case: &Verdict) -> Result<Vec<Difference>> {
     let dir = tempfile::Builder::new()
         .prefix("outrigger-validation-")
         .tempdir()?;
     let modes: &[bool] = if case.serve { &[false, true] } else { &[false] };
     let mut out = Vec::new();
     for &serve in modes {
-        let (expected, words) = verdict(Role::Oracle, case, serve, dir.path())?;
+        let (expected, got) = group::both(
+            || verdict(Role::Oracle, case, serve, dir.path()),
+            || verdict(Role::Subject, case, serve, dir.path()),
+        );
+        let ((expected, words), (got, message)) = (expected?, got?);
         if std::env::var_os("OUTRIGGER_SHOW").is_some() {
             println!("{} (serve: {serve}): {expected}\n{words}", case.name);
         }
-        let (got, message) = verdict(Role::Subject, case, serve, dir.path())?;
         let mode = if serve { "serve" } else { "validate" };
+        let said = message.lines().map(str::to_owned);
         if expected != got {
-            out.push(format!(
-                "    {mode}:\n      - {expected}\n      + {got}\n      {}",
-                message.replace('\n', "\n      ")
-            ));
-        } else if !process::self_test() {
-            let missing = case
-                .names
-                .iter()
-                .filter(|name| !message.contains(name.as_str()));
-            out.extend(missing.map(|name| {
-                format!("    {mode}: the message does not name `{name}`:\n      {message}")
-            }));
+            let subject = std::iter::once(got).chain(said).collect();
+            out.push(Difference {
+                facet: mode.to_owned(),
+                oracle: vec![expected],
+                subject,
+            });
+        } else if let Some(missing) = case
+            .names
+            .iter()
+            .find(|name| !message.contains(name.as_str()))
+            && !process::self_test()
+        {
+            let oracle = vec![format!("(the message is to name `{missing}`)")];
+            out.push(Difference {
+                facet: "message".to_owned(),
+                oracle,
+                subject: said.collect(),
+            });
         }
     }
     Ok(out)
