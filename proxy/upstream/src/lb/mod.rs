@@ -6,6 +6,8 @@
 mod edf;
 mod list;
 mod priority;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     host::{Availability, Host, Locality},

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::circuit_breaker::{PendingPermit, PoolPermit};
 use outrigger_transport::Stream;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     future::Future,
@@ -78,7 +78,7 @@ impl Pool {
             let answer = match Http1Connection::start(idle, self) {
                 Ok(connection) => Ok(connection),
                 Err(idle) => {
-                    self.put_idle(idle);
+                    self.offer(idle);
                     Err(self.overflow())
                 }
             };
@@ -157,9 +157,20 @@ impl Pool {
 
     /// Gives a free connection to the request that waits longest; without one it becomes idle.
     fn offer(self: &Arc<Self>, mut connected: Connected) {
+        match liveness(&connected.stream, &mut Context::from_waker(&self.waker)) {
+            Liveness::Alive => {}
+            dead => {
+                self.bury(connected, dead);
+                return self.grow(&mut self.state.lock());
+            }
+        }
         loop {
-            let Some(waiter) = self.state.lock().waiters.pop_front() else {
-                return self.put_idle(connected);
+            let waiter = {
+                let mut state = self.state.lock();
+                match state.waiters.pop_front() {
+                    Some(waiter) => waiter,
+                    None => return self.put_idle(state, connected),
+                }
             };
             if waiter.is_closed() {
                 continue;
@@ -180,23 +191,19 @@ impl Pool {
         }
     }
 
-    fn put_idle(self: &Arc<Self>, connected: Connected) {
-        match liveness(&connected.stream, &mut Context::from_waker(&self.waker)) {
-            Liveness::Alive => {}
-            dead => return self.bury(connected, dead),
+    /// The caller has left the janitor's waker with the socket.
+    fn put_idle(self: &Arc<Self>, mut state: MutexGuard<'_, State>, connected: Connected) {
+        if state.draining {
+            // Closing takes a system call.
+            drop(state);
+            return drop(connected);
         }
-        let since = Instant::now();
         let idle = Idle {
             connected,
-            since,
+            since: Instant::now(),
             state: Liveness::Alive,
         };
         let deadline = self.deadline(&idle);
-        let mut state = self.state.lock();
-        if state.draining {
-            drop(state);
-            return;
-        }
         state.idle.push(idle);
         if !state.janitor {
             let Ok(runtime) = Handle::try_current() else {
