@@ -5,7 +5,7 @@ use crate::compare::{self, Difference};
 use crate::known::Tracker;
 use crate::process::{self, Role};
 use crate::report::Report;
-use crate::side::{Observation, Side};
+use crate::side::Side;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ fn run_group(group: &Group, known: &mut Tracker, report: &mut Report) -> Result<
             return Ok(());
         }
     };
-    for case in &group.cases {
+    for (index, case) in group.cases.iter().enumerate() {
         let mut play = |patience| play_both(&mut oracle, &mut subject, case, patience);
         let mut found = known.unexplained(&case.name, play(1)?);
         if !found.is_empty() {
@@ -85,15 +85,24 @@ fn run_group(group: &Group, known: &mut Tracker, report: &mut Report) -> Result<
                 report.steadied(&case.name);
             }
         }
-        if let Some(words) = subject.revive()? {
-            let oracle = vec!["alive".to_owned()];
+        let revived = subject.revive();
+        if let Ok(Some(words)) = &revived {
+            let subject = words.lines().map(str::to_owned).collect();
             found.push(Difference {
                 facet: "process".to_owned(),
-                oracle,
-                subject: words.lines().map(str::to_owned).collect(),
+                oracle: vec!["alive".to_owned()],
+                subject,
             });
         }
         report.add(case.name.clone(), &found);
+        if let Err(error) = revived {
+            let rest = group.cases.iter().skip(index + 1);
+            report.not_started(
+                rest.map(|case| case.name.clone()).collect(),
+                &format!("{error:#}"),
+            );
+            return Ok(());
+        }
     }
     Ok(())
 }
@@ -110,12 +119,20 @@ fn play_both(
         || subject.play(case, patience),
     );
     let expected = expected.with_context(|| format!("{}: on Envoy", case.name))?;
-    let got = got.unwrap_or_else(|error| {
-        Observation::from([("harness".to_owned(), vec![format!("{error:#}")])])
-    });
     if std::env::var_os("OUTRIGGER_SHOW").is_some() {
         println!("{}: {expected:#?}", case.name);
     }
+    let got = match got {
+        Ok(got) => got,
+        Err(error) => {
+            let subject = vec![format!("{error:#}")];
+            return Ok(vec![Difference {
+                facet: "harness".to_owned(),
+                oracle: vec!["could play".to_owned()],
+                subject,
+            }]);
+        }
+    };
     let mut found = compare::compare(&expected, &got);
     found.retain(|difference| !case.ignore.keys().any(|facet| facet == &difference.facet));
     Ok(found)

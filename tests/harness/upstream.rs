@@ -73,8 +73,9 @@ impl Upstream {
         })
     }
 
-    /// Sets what connections of the next case do.
+    /// Sets what connections of the next case do. What an aborted case has left is closed.
     pub fn begin(&self, plan: Plan, names: Names) {
+        self.finish();
         let mut state = self.shared.state();
         state.plan = plan;
         state.names = names;
