@@ -170,3 +170,82 @@ impl ClusterManager {
         self.connection_ids.fetch_add(1, Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use envoy_api::pb::envoy::config::{core::v3 as core, endpoint::v3 as endpoint};
+
+    fn cluster(name: &str, host: &str) -> Proto {
+        let address = core::Address {
+            address: Some(core::address::Address::SocketAddress(core::SocketAddress {
+                address: host.into(),
+                port_specifier: Some(core::socket_address::PortSpecifier::PortValue(80)),
+                ..Default::default()
+            })),
+        };
+        Proto {
+            name: name.into(),
+            load_assignment: Some(endpoint::ClusterLoadAssignment {
+                endpoints: vec![endpoint::LocalityLbEndpoints {
+                    lb_endpoints: vec![endpoint::LbEndpoint {
+                        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(
+                            endpoint::Endpoint {
+                                address: Some(address),
+                                ..Default::default()
+                            },
+                        )),
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_slot_may_be_asked_for_before_its_cluster_comes() {
+        let build = BuildContext::new(Arc::default());
+        let slot = build.clusters.slot("up");
+        assert!(slot.load().is_none());
+        assert!(build.clusters.get("up").is_none());
+        build.clusters.add_static(&cluster("up", "::1")).unwrap();
+        let up = slot.load_full().unwrap();
+        assert_eq!(up.hosts().hosts().len(), 1);
+        assert!(Arc::ptr_eq(&up, &build.clusters.get("up").unwrap()));
+        assert_eq!(build.clusters.stats.active_clusters.get(), 1);
+    }
+
+    #[test]
+    fn clusters_keep_their_order_and_their_names() {
+        let build = BuildContext::new(Arc::default());
+        for name in ["b", "a"] {
+            build.clusters.add_static(&cluster(name, "::1")).unwrap();
+        }
+        let error = build.clusters.add_static(&cluster("a", "::1"));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "cluster manager: duplicate cluster 'a'"
+        );
+        let clusters = build.clusters.clusters();
+        let names: Vec<&str> = clusters.iter().map(|c| &*c.info.name).collect();
+        assert_eq!(names, ["b", "a"]);
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_leaves_no_cluster() {
+        let build = BuildContext::new(Arc::default());
+        let error = build.clusters.add_static(&cluster("up", "localhost"));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "cluster[up].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.\
+             socket_address.address: malformed IP address: localhost. Consider setting \
+             resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"
+        );
+        assert!(build.clusters.clusters().is_empty());
+        assert!(build.clusters.get("up").is_none());
+    }
+}

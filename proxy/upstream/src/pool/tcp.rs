@@ -5,7 +5,7 @@ use super::{
     connect::{self, Connected},
     connection::{ConnectionGuard, PoolParts},
 };
-use crate::circuit_breaker::PendingPermit;
+use crate::{circuit_breaker::PendingPermit, stats::ClusterStats};
 use outrigger_transport::Stream;
 use std::sync::Arc;
 
@@ -24,6 +24,22 @@ impl TcpConnection {
     }
 }
 
+/// A session that waits for its connection. It is cancelled if it goes before that.
+struct Waiting<'a>(&'a ClusterStats);
+
+impl Waiting<'_> {
+    /// The answer is there.
+    fn done(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.upstream_rq_cancelled.inc();
+    }
+}
+
 /// Connects, if the circuit breakers allow. Dropping the future gives up.
 pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, PoolFailure> {
     // Other than an HTTP pool, the TCP proxy does not get a first connection beyond the limit.
@@ -33,7 +49,9 @@ pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, Pool
     }
     let pending = PendingPermit::acquire(&parts).map_err(|_| PoolFailure::overflow(None))?;
     let guard = ConnectionGuard::new(parts.clone());
+    let waiting = Waiting(&parts.stats);
     let connected = connect::connect(parts.clone(), guard).await;
+    waiting.done();
     drop(pending);
     let Connected {
         stream,

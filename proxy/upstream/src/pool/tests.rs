@@ -412,3 +412,22 @@ async fn tcp_sessions_count_and_never_wait_for_requests() {
     assert_eq!(host.stats.cx_active.get(), 0);
     assert_eq!(cluster.stats.upstream_cx_http1_total.get(), 0);
 }
+
+#[tokio::test]
+async fn a_tcp_session_that_is_given_up_is_cancelled() {
+    let (_listener, address) = listener().await;
+    let cluster = build(&proto(address));
+    let host = cluster.pick(&LbContext::new()).unwrap();
+    let mut connecting = Box::pin(cluster.tcp_connect(&host, Priority::Default));
+    assert!(poll_once(connecting.as_mut()).await.is_pending());
+    assert_eq!(cluster.stats.upstream_cx_active.get(), 1);
+    drop(connecting);
+    assert_eq!(cluster.stats.upstream_rq_cancelled.get(), 1);
+    assert_eq!(cluster.stats.upstream_cx_active.get(), 0);
+    assert_eq!(cluster.stats.upstream_rq_pending_active.get(), 0);
+}
+
+/// One poll.
+async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await
+}
