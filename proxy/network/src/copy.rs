@@ -3,7 +3,10 @@
 //! One task drives both directions. It must never read ahead of a writer that does not keep up: what could not be
 //! written stops the reading of that direction, and is all that a connection ever buffers.
 
-use crate::scratch;
+use crate::{
+    scratch,
+    splice::{self, Pipe},
+};
 use outrigger_core::stats::Counter;
 use outrigger_transport::Stream;
 use std::{
@@ -13,8 +16,14 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Reads of one direction in a row before other connections of the worker get their turn.
+/// Reads of one direction in a row, and bytes, before other connections of the worker get their turn.
 const READS_PER_TURN: usize = 16;
+const BYTES_PER_TURN: u64 = 1024 * 1024;
+
+/// A read of at least this much looks like bulk.
+const BULK_READ: usize = 16 * 1024;
+/// Bulk in a row after which a direction turns from copying to splicing.
+const BULK: usize = 256 * 1024;
 
 /// Which end of a proxied connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +57,13 @@ pub struct Direction<'a> {
     meters: Meters<'a>,
     /// Bytes per read.
     chunk: usize,
+    /// Bytes that a pipe may hold; 0 if this direction must not splice.
+    splice_limit: usize,
     pending: Option<Pending>,
+    /// Held only while there are bytes in it.
+    pipe: Option<Pipe>,
+    /// Bytes that came in large reads, without a small one between them.
+    bulk: usize,
     state: State,
     pub bytes_read: u64,
     pub bytes_written: u64,
@@ -79,15 +94,22 @@ enum Fault {
 impl<'a> Direction<'a> {
     /// `limit` is `per_connection_buffer_limit_bytes`; 0 is no limit.
     pub fn new(meters: Meters<'a>, limit: u32) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = match usize::try_from(limit) {
+            Ok(0) | Err(_) => usize::MAX,
+            Ok(limit) => limit,
+        };
         Self {
             meters,
-            chunk: if limit == 0 {
-                scratch::SIZE
+            chunk: limit.min(scratch::SIZE),
+            // With less room than that it would only take more system calls.
+            splice_limit: if limit < scratch::SIZE {
+                0
             } else {
-                limit.min(scratch::SIZE)
+                limit.min(splice::CAPACITY)
             },
             pending: None,
+            pipe: None,
+            bulk: 0,
             state: State::Open,
             bytes_read: 0,
             bytes_written: 0,
@@ -101,9 +123,16 @@ impl<'a> Direction<'a> {
         from: &mut Stream,
         to: &mut Stream,
     ) -> Poll<Result<(), Fault>> {
+        let end_of_turn = self.bytes_read.saturating_add(BYTES_PER_TURN);
         for _ in 0..READS_PER_TURN {
+            if self.bytes_read >= end_of_turn {
+                break;
+            }
             ready!(self.poll_pending(cx, to))?;
             match self.state {
+                State::Open if self.bulk >= BULK && self.splice_limit != 0 => {
+                    ready!(self.poll_splice(cx, from, to))?;
+                }
                 State::Open => ready!(self.poll_chunk(cx, from, to))?,
                 State::Ending => {
                     self.state = State::Done;
@@ -163,8 +192,7 @@ impl<'a> Direction<'a> {
             self.state = State::Ending;
             return Poll::Ready(Ok(()));
         }
-        self.bytes_read += n as u64;
-        self.meters.read.add(n as u64);
+        self.count_read(n);
         let written = match poll_write(cx, to, buffer.get(..n).unwrap_or_default()) {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(error)) => {
@@ -173,8 +201,7 @@ impl<'a> Direction<'a> {
             }
             Poll::Pending => 0,
         };
-        self.bytes_written += written as u64;
-        self.meters.written.add(written as u64);
+        self.count_written(written);
         if written == n {
             scratch::give(buffer);
         } else {
@@ -182,6 +209,71 @@ impl<'a> Direction<'a> {
             self.pending = Some(Pending::new(buffer, written, n));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Direction<'_> {
+    /// One pipe full, from socket to socket.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Stream,
+        to: &Stream,
+    ) -> Poll<Result<(), Fault>> {
+        let (Stream::Tcp(from), Stream::Tcp(to)) = (from, to) else {
+            self.splice_limit = 0;
+            return Poll::Ready(Ok(()));
+        };
+        let resuming = self.pipe.is_some();
+        let Some(mut pipe) = self.pipe.take().or_else(Pipe::take) else {
+            // No file descriptors: copy as much again, then ask again.
+            self.bulk = 0;
+            return Poll::Ready(Ok(()));
+        };
+        if pipe.is_empty() {
+            match pipe.poll_fill(cx, from, self.splice_limit) {
+                Poll::Ready(Ok(0)) => self.state = State::Ending,
+                Poll::Ready(Ok(n)) => self.count_read(n),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Reader(error))),
+                Poll::Pending => {
+                    pipe.give();
+                    return Poll::Pending;
+                }
+            }
+        }
+        while !pipe.is_empty() {
+            match pipe.poll_drain(cx, to) {
+                Poll::Ready(Ok(n)) => self.count_written(n),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Writer(error))),
+                Poll::Pending => {
+                    if !resuming {
+                        self.meters.paused.inc();
+                    }
+                    self.pipe = Some(pipe);
+                    return Poll::Pending;
+                }
+            }
+        }
+        pipe.give();
+        if resuming {
+            self.meters.resumed.inc();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn count_read(&mut self, n: usize) {
+        self.bytes_read += n as u64;
+        self.meters.read.add(n as u64);
+        self.bulk = if n < BULK_READ {
+            0
+        } else {
+            self.bulk.saturating_add(n)
+        };
+    }
+
+    fn count_written(&mut self, n: usize) {
+        self.bytes_written += n as u64;
+        self.meters.written.add(n as u64);
     }
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod copy;
 pub mod fields;
 mod scratch;
+mod splice;
 mod stats;
 mod tcp_proxy;
 mod timer;
