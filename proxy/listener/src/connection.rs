@@ -194,6 +194,8 @@ impl Chosen {
             filter_chain: Some(chain.info.clone()),
             requested_server_name: self.found.server_name.clone(),
             local_address_restored: self.found.original_dst.is_some(),
+            tls: None,
+            client_hello: Default::default(),
         })
     }
 }
