@@ -1,7 +1,5 @@
 //! The names that the proxy itself reads or writes, as one byte each, so that finding one compares no strings.
 
-use std::sync::LazyLock;
-
 macro_rules! header_ids {
     ($($variant:ident = $name:literal $(: $kind:ident)?),* $(,)?) => {
         /// A well-known header name, or `Custom` for every other.
@@ -29,9 +27,11 @@ macro_rules! header_ids {
                 match self { $($(Self::$variant => header_ids!(@pseudo $kind),)?)* _ => false }
             }
 
+            const ALL: &[HeaderId] = &[$(Self::$variant),*];
+
             /// Every well-known name.
             pub fn all() -> impl Iterator<Item = HeaderId> {
-                [$(Self::$variant),*].into_iter()
+                Self::ALL.iter().copied()
             }
         }
     };
@@ -127,31 +127,83 @@ header_ids! {
     RequestId = "x-request-id": inline,
 }
 
-/// Names by length: a lookup compares against the few names that are as long.
-static BY_LENGTH: LazyLock<Vec<Vec<HeaderId>>> = LazyLock::new(|| {
-    let longest = HeaderId::all().map(|id| id.name().len()).max().unwrap_or(0);
-    let mut table = vec![Vec::new(); longest + 1];
-    for id in HeaderId::all() {
-        if let Some(same_length) = table.get_mut(id.name().len()) {
-            same_length.push(id);
+/// The header map keeps one bit per name in a `u128`, `Custom` included.
+const _: () = assert!(HeaderId::ALL.len() < 128);
+
+/// Names by a hash without collisions. A new name takes care of itself: the seed is searched for at build time.
+static BY_HASH: [HeaderId; SLOTS] = table(SEED);
+const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 11;
+const SEED: u64 = seed();
+
+/// Length and four bytes tell all names apart, so nothing else of a name is read to find its slot.
+#[inline]
+const fn slot(name: &[u8], seed: u64) -> usize {
+    let length = name.len();
+    if length == 0 {
+        return 0;
+    }
+    let features = [
+        name[0],
+        name[length / 2],
+        name[length / 4 * 3],
+        name[length - 1],
+        length as u8,
+        0,
+        0,
+        0,
+    ];
+    (u64::from_le_bytes(features).wrapping_mul(seed) >> (64 - SLOT_BITS)) as usize
+}
+
+const fn seed() -> u64 {
+    let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let mut tries = 0;
+    while tries < 500 {
+        let mut taken = [false; SLOTS];
+        let mut at = 0;
+        while at < HeaderId::ALL.len() {
+            let slot = slot(HeaderId::ALL[at].name().as_bytes(), seed);
+            if taken[slot] {
+                break;
+            }
+            taken[slot] = true;
+            at += 1;
         }
+        if at == HeaderId::ALL.len() {
+            return seed;
+        }
+        seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d) | 1;
+        tries += 1;
+    }
+    panic!("two names have the same features: add one to slot()")
+}
+
+const fn table(seed: u64) -> [HeaderId; SLOTS] {
+    let mut table = [HeaderId::Custom; SLOTS];
+    let mut at = 0;
+    while at < HeaderId::ALL.len() {
+        let id = HeaderId::ALL[at];
+        table[slot(id.name().as_bytes(), seed)] = id;
+        at += 1;
     }
     table
-});
+}
 
 impl HeaderId {
     /// Finds a lower-case name. `host` is `:authority`, as in Envoy's header map.
+    #[inline]
     pub fn lookup(name: &[u8]) -> Self {
-        if name == b"host" {
-            return Self::Authority;
-        }
-        let Some(candidates) = BY_LENGTH.get(name.len()) else {
-            return Self::Custom;
-        };
-        candidates
-            .iter()
+        let id = BY_HASH
+            .get(slot(name, SEED))
             .copied()
-            .find(|id| id.name().as_bytes() == name)
-            .unwrap_or(Self::Custom)
+            .unwrap_or(Self::Custom);
+        if id != Self::Custom && id.name().as_bytes() == name {
+            id
+        } else if name == b"host" {
+            Self::Authority
+        } else {
+            Self::Custom
+        }
     }
 }

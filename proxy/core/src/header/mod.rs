@@ -32,11 +32,18 @@ impl Span {
     }
 }
 
+#[inline]
+const fn bit(id: HeaderId) -> u128 {
+    1 << id as u8
+}
+
 /// Headers or trailers of one message, pseudo headers (`:method`, `:status`, …) included.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderMap {
     arena: Vec<u8>,
     entries: Vec<Entry>,
+    /// One bit per well-known name that was ever added: a look-up for one that never was ends here.
+    seen: u128,
 }
 
 impl HeaderMap {
@@ -49,6 +56,7 @@ impl HeaderMap {
         Self {
             arena: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(headers),
+            seen: 0,
         }
     }
 
@@ -56,6 +64,7 @@ impl HeaderMap {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
+        self.seen = 0;
     }
 
     /// Number of lines, pseudo headers included.
@@ -78,6 +87,9 @@ impl HeaderMap {
     /// The first value under a well-known name.
     #[inline]
     pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
+        if self.seen & bit(id) == 0 {
+            return None;
+        }
         self.entries
             .iter()
             .find(|e| e.id == id)
@@ -89,8 +101,9 @@ impl HeaderMap {
         self.get(id).and_then(|v| std::str::from_utf8(v).ok())
     }
 
+    #[inline]
     pub fn contains(&self, id: HeaderId) -> bool {
-        self.entries.iter().any(|e| e.id == id)
+        self.seen & bit(id) != 0 && self.entries.iter().any(|e| e.id == id)
     }
 
     /// The first value under any name.
@@ -150,8 +163,10 @@ impl HeaderMap {
     /// Adds a line as it came from the wire: the name is lower-cased while it is copied. Tells which name it was.
     pub fn append_raw(&mut self, name: &[u8], value: &[u8]) -> HeaderId {
         let start = self.arena.len();
-        self.arena.extend(name.iter().map(u8::to_ascii_lowercase));
-        let id = HeaderId::lookup(self.arena.get(start..).unwrap_or_default());
+        self.arena.extend_from_slice(name);
+        let lower = self.arena.get_mut(start..).unwrap_or_default();
+        lower.make_ascii_lowercase();
+        let id = HeaderId::lookup(lower);
         if id == HeaderId::Custom {
             let span = Span {
                 start: start as u32,
@@ -209,6 +224,9 @@ impl HeaderMap {
 
     /// Removes every line of a well-known name; true if there was one.
     pub fn remove(&mut self, id: HeaderId) -> bool {
+        if self.seen & bit(id) == 0 {
+            return false;
+        }
         let before = self.entries.len();
         self.entries.retain(|e| e.id != id);
         self.entries.len() != before
@@ -250,13 +268,16 @@ impl HeaderMap {
         }
     }
 
+    #[inline]
     fn push(&mut self, id: HeaderId, name: Span, value: &[u8]) {
         let value = self.store(value);
         self.place(Entry { id, name, value });
     }
 
     /// Pseudo headers stand in front of all others, `host` (which is `:authority`) among them: so Envoy writes it first.
+    #[inline]
     fn place(&mut self, entry: Entry) {
+        self.seen |= bit(entry.id);
         if entry.id.is_pseudo() {
             let at = self.entries.iter().take_while(|e| e.id.is_pseudo()).count();
             self.entries.insert(at, entry);
@@ -265,6 +286,7 @@ impl HeaderMap {
         }
     }
 
+    #[inline]
     fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
@@ -365,6 +387,20 @@ mod tests {
         );
         assert!(map.remove_name(&name));
         assert!(!map.remove_name(&name));
+    }
+
+    #[test]
+    fn a_name_is_found_only_while_it_is_there() {
+        let mut map = HeaderMap::new();
+        assert!(!map.contains(HeaderId::Server) && !map.remove(HeaderId::Server));
+        assert_eq!(map.append_raw(b"Server", b"a"), HeaderId::Server);
+        assert_eq!(map.append_raw(b"X-Other", b"b"), HeaderId::Custom);
+        assert_eq!(map.get(HeaderId::Server), Some(&b"a"[..]));
+        assert!(map.remove(HeaderId::Server) && !map.contains(HeaderId::Server));
+        map.set(HeaderId::Server, b"c");
+        assert!(map.contains(HeaderId::Server));
+        map.clear();
+        assert_eq!(map.get(HeaderId::Server), None);
     }
 
     #[test]

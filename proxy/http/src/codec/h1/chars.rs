@@ -90,18 +90,59 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| is(b, HOST))
 }
 
-/// Any control character but tab. A fold without branches, which the compiler turns into vector code.
-pub(super) fn has_control(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |found, &b| {
-        found | ((b < 0x20) & (b != b'\t')) | (b == 0x7f)
-    })
-}
-
 /// A control character that Envoy refuses anywhere in a head. CR and LF are judged by the rules for lines instead.
 pub(super) fn has_forbidden(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |found, &b| {
-        found | ((b < 0x20) & (b != b'\t') & (b != b'\r') & (b != b'\n')) | (b == 0x7f)
-    })
+    bytes.iter().fold(false, |found, &b| found | forbidden(b))
+}
+
+fn forbidden(b: u8) -> bool {
+    ((b < 0x20) & (b != b'\t') & (b != b'\r') & (b != b'\n')) | (b == 0x7f)
+}
+
+/// What one look over a whole block of lines tells, so that the lines themselves need no second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// See [`has_forbidden`].
+    pub(super) forbidden: bool,
+    /// A CR that no LF follows.
+    pub(super) bare_cr: bool,
+}
+
+/// Bytes looked at in one step; the compiler makes vector code of loops over lanes.
+const LANES: usize = 32;
+
+impl Survey {
+    /// `block` ends with LF, which is why its last byte needs no successor.
+    pub(super) fn of(block: &[u8]) -> Self {
+        let next = block.get(1..).unwrap_or_default();
+        let (steps, rest) = block
+            .get(..next.len())
+            .unwrap_or_default()
+            .as_chunks::<LANES>();
+        let (next_steps, next_rest) = next.as_chunks::<LANES>();
+        let mut found = [0u8; LANES];
+        for (bytes, next) in steps.iter().zip(next_steps) {
+            for ((found, &b), &next) in found.iter_mut().zip(bytes).zip(next) {
+                *found |= Self::bits(b, next);
+            }
+        }
+        let tail = rest
+            .iter()
+            .zip(next_rest)
+            .map(|(&b, &next)| Self::bits(b, next));
+        let found = found
+            .into_iter()
+            .chain(tail)
+            .fold(0, |all, bits| all | bits);
+        Self {
+            forbidden: found & 1 != 0,
+            bare_cr: found & 2 != 0,
+        }
+    }
+
+    fn bits(b: u8, next: u8) -> u8 {
+        u8::from(forbidden(b)) | (u8::from((b == b'\r') & (next != b'\n')) << 1)
+    }
 }
 
 /// CR, LF or NUL: what would let a value end its line. Never written to a peer.
@@ -116,16 +157,14 @@ pub(super) fn is_blank(byte: u8) -> bool {
 }
 
 /// Without spaces and tabs at both ends.
-pub(super) fn trim(bytes: &[u8]) -> &[u8] {
-    let start = bytes
-        .iter()
-        .position(|&b| !is_blank(b))
-        .unwrap_or(bytes.len());
-    let end = bytes
-        .iter()
-        .rposition(|&b| !is_blank(b))
-        .map_or(start, |e| e + 1);
-    bytes.get(start..end).unwrap_or_default()
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// Envoy's `caseFindToken`: one of the comma-separated tokens of `list`, whatever its case.
@@ -162,13 +201,15 @@ mod tests {
         for byte in 0..=255u8 {
             let text = [b'a', b' ', byte, 0xff];
             let control = byte.is_ascii_control();
-            assert_eq!(has_control(&text), control && byte != b'\t', "{byte}");
             assert_eq!(
                 has_forbidden(&text),
                 control && !matches!(byte, b'\t' | b'\r' | b'\n'),
                 "{byte}"
             );
             assert_eq!(splits_lines(&text), matches!(byte, 0 | b'\r' | b'\n'));
+            let survey = Survey::of(&[b'a', byte, b'b', b'\r', b'\n']);
+            assert_eq!(survey.forbidden, has_forbidden(&text), "{byte}");
+            assert_eq!(survey.bare_cr, byte == b'\r', "{byte}");
         }
     }
 

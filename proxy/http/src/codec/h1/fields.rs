@@ -1,10 +1,12 @@
 //! Header and trailer lines from the wire into the header map, with balsa's leniencies: folded lines, bare CR, bare LF.
 
 use super::UnderscoreAction;
-use super::chars::{has_control, has_forbidden, is_blank, token_length, trim};
+use super::chars::{Survey, is_blank, token_length, trim};
 use super::scan::line;
 use crate::codec::CodecError;
 use outrigger_core::{HeaderId, HeaderMap};
+
+const INVALID_LINE: CodecError = CodecError::malformed("invalid header line");
 
 /// What the configuration allows.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +18,8 @@ pub(super) struct FieldRules {
 
 /// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
 ///
-/// Says how many lines were left out for the underscore in their name. Of several things wrong Envoy names control characters first, then syntax, then what the configuration forbids.
+/// Says how many lines were left out for the underscore in their name. Of several things wrong Envoy names control
+/// characters first, then syntax, then what the configuration forbids.
 pub(super) fn read_fields(
     block: &[u8],
     mut start: usize,
@@ -25,10 +28,14 @@ pub(super) fn read_fields(
     headers: &mut HeaderMap,
 ) -> Result<u32, CodecError> {
     let before = headers.len();
+    let Survey { forbidden, bare_cr } = Survey::of(block);
+    if forbidden {
+        return Err(CodecError::INVALID_CHARACTERS);
+    }
     let mut dropped = 0;
     // The map merges repeats, and an empty one would vanish in that.
     let mut content_lengths = 0;
-    let mut forbidden = None;
+    let mut refused = None;
     let mut ends = ends.iter().map(|&e| e as usize);
     while let Some(mut end) = ends.next() {
         let first = line(block, start, end).unwrap_or_default();
@@ -37,12 +44,13 @@ pub(super) fn read_fields(
         }
         let name_length = token_length(first);
         if name_length == 0 || first.get(name_length) != Some(&b':') {
-            return Err(syntax_error(block));
+            return Err(INVALID_LINE);
         }
+        let mut folded = false;
         while block.get(end).copied().is_some_and(is_blank) {
             match ends.next() {
-                Some(next) => end = next,
-                None => return Err(syntax_error(block)),
+                Some(next) => (end, folded) = (next, true),
+                None => return Err(INVALID_LINE),
             }
         }
         let (name, _) = first.split_at(name_length);
@@ -50,15 +58,13 @@ pub(super) fn read_fields(
         start = end;
         if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
-                check_value(block, value)?;
                 dropped += 1;
                 continue;
             }
-            forbidden = forbidden.or(Some(CodecError::UNDERSCORE));
+            refused = refused.or(Some(CodecError::UNDERSCORE));
         }
-        let id = if has_control(value) {
-            check_value(block, value)?;
-            headers.append_raw(name, trim(&unfold(block, name, value)?))
+        let id = if folded || bare_cr {
+            headers.append_raw(name, trim(&unfold(name, value)?))
         } else {
             headers.append_raw(name, trim(value))
         };
@@ -66,32 +72,25 @@ pub(super) fn read_fields(
             content_lengths += 1;
         }
         if headers.len() - before > rules.max_count {
-            forbidden = forbidden.or(Some(CodecError::TOO_MANY_HEADERS));
+            refused = refused.or(Some(CodecError::TOO_MANY_HEADERS));
         }
     }
     if content_lengths > 1 {
         return Err(CodecError::malformed("multiple content-length lines"));
     }
-    forbidden.map_or(Ok(dropped), Err)
-}
-
-fn check_value(block: &[u8], value: &[u8]) -> Result<(), CodecError> {
-    if has_forbidden(value) {
-        return Err(syntax_error(block));
-    }
-    Ok(())
+    refused.map_or(Ok(dropped), Err)
 }
 
 /// Envoy drops every CR and LF inside a value; the blanks of a folded line stay. A bare CR inside a header that says
 /// where the body ends is refused: balsa itself reads such a header one way and forwards it in another.
-fn unfold(block: &[u8], name: &[u8], value: &[u8]) -> Result<Vec<u8>, CodecError> {
+fn unfold(name: &[u8], value: &[u8]) -> Result<Vec<u8>, CodecError> {
     if name.eq_ignore_ascii_case(b"transfer-encoding")
         || name.eq_ignore_ascii_case(b"content-length")
     {
         let inner = value.trim_ascii();
         let bare = |(at, &b): (usize, &u8)| b == b'\r' && inner.get(at + 1) != Some(&b'\n');
         if inner.iter().enumerate().any(bare) {
-            return Err(syntax_error(block));
+            return Err(INVALID_LINE);
         }
     }
     Ok(value
@@ -99,12 +98,4 @@ fn unfold(block: &[u8], name: &[u8], value: &[u8]) -> Result<Vec<u8>, CodecError
         .copied()
         .filter(|b| !matches!(b, b'\r' | b'\n'))
         .collect())
-}
-
-fn syntax_error(block: &[u8]) -> CodecError {
-    if has_forbidden(block) {
-        CodecError::INVALID_CHARACTERS
-    } else {
-        CodecError::malformed("invalid header line")
-    }
 }
