@@ -77,18 +77,6 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
-        name: "envoy.type.v3.Int64Range",
-        fields: &[("start", USED), ("end", USED)],
-    },
-    Message {
-        name: "envoy.type.v3.DoubleRange",
-        fields: &[("start", USED), ("end", USED)],
-    },
-    Message {
-        name: "envoy.config.core.v3.CidrRange",
-        fields: &[("address_prefix", USED), ("prefix_len", USED)],
-    },
-    Message {
         name: "xds.core.v3.CidrRange",
         fields: &[("address_prefix", USED), ("prefix_len", USED)],
     },

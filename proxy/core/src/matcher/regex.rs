@@ -26,18 +26,19 @@ impl Regex {
 
     /// Compiles RE2's dialect.
     pub fn new(pattern: &str) -> Result<Self, ConfigError> {
-        build(&full_match(pattern)?, pattern).map(Self)
+        let translated = format!(r"\A(?:{})\z", translate(pattern)?);
+        build(&translated, pattern).map(Self)
+    }
+
+    /// The pattern in the `regex` crate's dialect, anchored at both ends: for those who build a set of patterns.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 
     /// RE2's `FullMatch`.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.0.is_match(text)
     }
-}
-
-/// The pattern in the `regex` crate's dialect, anchored at both ends: for those who build a set of patterns.
-pub fn full_match(pattern: &str) -> Result<String, ConfigError> {
-    Ok(format!(r"\A(?:{})\z", translate(pattern)?))
 }
 
 fn translate(pattern: &str) -> Result<String, ConfigError> {

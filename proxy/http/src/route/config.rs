@@ -26,11 +26,13 @@ use super::{
     entry::{Decorator, LevelMutations, Mutations, Route},
     forward_config,
     header_mutation::HeaderParser,
+    match_tree::MatchTree,
     matcher::RouteMatcher,
     path::PathMatcher,
     per_filter::{PerFilter, PerFilterConfig},
     redirect::Redirect,
     retry_policy::RetryPolicy,
+    routes::{RouteList, Routes},
     table::RouteTable,
     virtual_host::{Candidate, Target, TlsRequirement, VirtualHost},
 };
@@ -184,12 +186,19 @@ impl VirtualHost {
             }
             Err(_) => return Err(ConfigError::new("unknown enum value").at("require_tls")),
         };
-        let routes = proto
-            .routes
-            .iter()
-            .enumerate()
-            .map(|(i, route)| compile_route(route, &level).at_index("routes", i))
-            .collect::<Result<_, _>>()?;
+        let routes = match &proto.matcher {
+            Some(matcher) => {
+                // Envoy does not look for the clusters of routes in a tree.
+                level.validate_clusters = false;
+                Routes::Tree(MatchTree::compile(matcher, &level).at("matcher")?)
+            }
+            None => {
+                let routes = proto.routes.iter().enumerate();
+                let compiled =
+                    routes.map(|(i, route)| compile_route(route, &level).at_index("routes", i));
+                Routes::List(RouteList::new(compiled.collect::<Result<_, _>>()?))
+            }
+        };
         Ok(Arc::new(Self {
             name: level.virtual_host_name,
             include_request_attempt_count: proto.include_request_attempt_count,

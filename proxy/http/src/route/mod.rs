@@ -15,6 +15,7 @@ mod forward_config;
 mod fraction;
 pub mod header_mutation;
 mod header_value;
+mod match_tree;
 mod matcher;
 mod path;
 mod path_template;
@@ -23,7 +24,10 @@ mod query;
 pub mod redirect;
 pub mod retry_policy;
 mod rewrite;
+mod routes;
 mod table;
+#[cfg(test)]
+mod tests;
 mod virtual_host;
 mod weighted;
 

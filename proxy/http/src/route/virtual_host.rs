@@ -8,6 +8,7 @@ use super::{
     matcher::RouteMatcher,
     path::{without_parameters, without_query},
     rewrite::Scratch,
+    routes::Routes,
     weighted::Weighted,
 };
 
@@ -23,7 +24,7 @@ pub struct VirtualHost {
     pub include_is_timeout_retry_header: bool,
     pub(super) require_tls: TlsRequirement,
     pub(super) ignore_path_parameters: bool,
-    pub(super) routes: Box<[Candidate]>,
+    pub(super) routes: Routes,
 }
 
 /// One route in its place: what it matches and what it leads to.
@@ -68,9 +69,8 @@ impl VirtualHost {
             path = Some(&stripped);
         }
         self.routes
-            .iter()
-            .find(|candidate| candidate.matcher.is_match(headers, path, info))
-            .and_then(|candidate| candidate.target.pick(headers, info))
+            .find(headers, path, info)
+            .and_then(|target| target.pick(headers, info))
     }
 }
 

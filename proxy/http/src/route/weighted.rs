@@ -39,10 +39,12 @@ impl Weighted {
     }
 
     fn header_value(&self, headers: &HeaderMap) -> Option<u64> {
-        let name = self.random_header.as_ref()?;
-        std::str::from_utf8(headers.get_name(name)?)
-            .ok()?
-            .parse()
-            .ok()
+        let mut values = headers.get_all(self.random_header.as_ref()?);
+        let value = values.next()?;
+        // Of several values none counts.
+        if values.next().is_some() {
+            return None;
+        }
+        std::str::from_utf8(value).ok()?.parse().ok()
     }
 }
