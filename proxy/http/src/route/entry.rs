@@ -1,12 +1,13 @@
 //! One route as the data path uses it, and what it does to the heads that pass.
 
-use outrigger_core::{HeaderId, HeaderMap, StreamInfo, stream_info::RouteInfo};
+use outrigger_core::{
+    HeaderId, HeaderMap, StreamInfo, formatter::FormatContext, stream_info::RouteInfo,
+};
 use std::{sync::Arc, time::Duration};
 
 use super::{
     action::Action,
     header_mutation::HeaderParser,
-    header_value::ValueContext,
     matcher::RouteMatcher,
     per_filter::PerFilter,
     rewrite::{Scratch, update_path},
@@ -99,10 +100,9 @@ impl Route {
             keep_original,
         );
         let mut path = Scratch::new();
-        let cx = ValueContext {
+        let cx = FormatContext {
             request: Some(headers),
-            response: None,
-            info,
+            ..FormatContext::new(info)
         };
         let old = headers.get(HeaderId::Path).unwrap_or_default();
         if forward

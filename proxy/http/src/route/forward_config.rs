@@ -27,11 +27,10 @@ use super::{
     config::{Level, duration, mutations},
     entry::{LevelMutations, Route},
     header_mutation::HeaderParser,
-    header_value::HeaderValue,
     path::PathMatcher,
     path_template::TemplateRewrite,
     retry_policy::RetryPolicy,
-    rewrite::{HostRewrite, PathRewrite},
+    rewrite::{HostRewrite, PathRewrite, path_format},
     virtual_host::Target,
     weighted::Weighted,
 };
@@ -190,7 +189,7 @@ fn path_rewrite(proto: &Proto, path: &PathMatcher) -> Result<PathRewrite, Config
         return Ok(PathRewrite::Template(Box::new(rewrite)));
     }
     if !proto.path_rewrite.is_empty() {
-        let value = HeaderValue::compile(proto.path_rewrite.as_bytes()).at("path_rewrite")?;
+        let value = path_format(&proto.path_rewrite)?;
         return Ok(PathRewrite::Format(Box::new(value)));
     }
     Ok(PathRewrite::None)

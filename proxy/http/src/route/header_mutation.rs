@@ -10,14 +10,13 @@ use envoy_api::pb::envoy::config::{
 use outrigger_core::{
     ConfigError, HeaderId, HeaderMap, HeaderName, StreamInfo,
     error::{ConfigResult, required},
+    formatter::FormatContext,
     matcher::StringMatcher,
 };
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
-use super::{
-    header_value::{HeaderValue, ValueContext},
-    rewrite::Scratch,
-};
+use super::header_value::HeaderValue;
 
 /// One level's headers to add and to remove.
 #[derive(Clone, Debug, Default)]
@@ -34,14 +33,28 @@ struct HeaderOption {
     keep_empty: bool,
 }
 
-/// Which message a parser changes.
-enum Target<'a> {
-    Request,
-    Response { request: Option<&'a HeaderMap> },
+type Line<'a> = (&'a HeaderName, Cow<'a, [u8]>);
+
+/// What a parser is about to do, rendered before the first change. Fixed values are borrowed: nothing is allocated for
+/// them.
+#[derive(Default)]
+struct Changes<'a> {
+    overwrite: SmallVec<[Line<'a>; 4]>,
+    append: SmallVec<[Line<'a>; 4]>,
 }
 
-/// Values rendered before the first change: (option, start, end) in a scratch buffer.
-type Rendered<'a> = SmallVec<[(&'a HeaderOption, usize, usize); 8]>;
+impl Changes<'_> {
+    fn apply(self, headers: &mut HeaderMap) {
+        // An overwritten header moves behind all others, as in Envoy.
+        for (name, value) in self.overwrite {
+            headers.remove_name(name);
+            headers.append_name(name, &value);
+        }
+        for (name, value) in self.append {
+            headers.append_name(name, &value);
+        }
+    }
+}
 
 impl HeaderParser {
     /// Compiles the pair of fields `<fields>_to_add` and `<fields>_to_remove`, such as `request_headers`.
@@ -67,7 +80,15 @@ impl HeaderParser {
 
     /// Changes a request's headers.
     pub fn evaluate_request(&self, headers: &mut HeaderMap, info: &StreamInfo) {
-        self.evaluate(headers, Target::Request, info);
+        self.remove_from(headers);
+        let changes = self.changes(
+            headers,
+            &FormatContext {
+                request: Some(headers),
+                ..FormatContext::new(info)
+            },
+        );
+        changes.apply(headers);
     }
 
     /// Changes a response's headers; values may also read those of its request.
@@ -77,62 +98,41 @@ impl HeaderParser {
         request: Option<&HeaderMap>,
         info: &StreamInfo,
     ) {
-        self.evaluate(headers, Target::Response { request }, info);
+        self.remove_from(headers);
+        let changes = self.changes(
+            headers,
+            &FormatContext {
+                request,
+                response: Some(headers),
+                ..FormatContext::new(info)
+            },
+        );
+        changes.apply(headers);
     }
 
-    fn evaluate(&self, headers: &mut HeaderMap, target: Target<'_>, info: &StreamInfo) {
+    fn remove_from(&self, headers: &mut HeaderMap) {
         for name in &self.remove {
             headers.remove_name(name);
         }
-        let mut bytes = Scratch::new();
-        let mut overwrite = Rendered::new();
-        let mut append = Rendered::new();
+    }
+
+    fn changes(&self, headers: &HeaderMap, cx: &FormatContext<'_>) -> Changes<'_> {
+        let mut changes = Changes::default();
         for option in &self.add {
-            let Some(list) = (match option.action {
-                HeaderAppendAction::AppendIfExistsOrAdd => Some(&mut append),
-                HeaderAppendAction::AddIfAbsent => {
-                    (!headers.contains_name(&option.name)).then_some(&mut append)
-                }
-                HeaderAppendAction::OverwriteIfExists => headers
-                    .contains_name(&option.name)
-                    .then_some(&mut overwrite),
-                HeaderAppendAction::OverwriteIfExistsOrAdd => Some(&mut overwrite),
-            }) else {
-                continue;
+            let exists = || headers.contains_name(&option.name);
+            let list = match option.action {
+                HeaderAppendAction::AppendIfExistsOrAdd => &mut changes.append,
+                HeaderAppendAction::AddIfAbsent if !exists() => &mut changes.append,
+                HeaderAppendAction::OverwriteIfExists if exists() => &mut changes.overwrite,
+                HeaderAppendAction::OverwriteIfExistsOrAdd => &mut changes.overwrite,
+                HeaderAppendAction::AddIfAbsent | HeaderAppendAction::OverwriteIfExists => continue,
             };
-            let start = bytes.len();
-            option
-                .value
-                .render(&target.context(headers, info), &mut bytes);
-            if option.keep_empty || bytes.len() > start {
-                list.push((option, start, bytes.len()));
+            let value = option.value.text(cx);
+            if option.keep_empty || !value.is_empty() {
+                list.push((&option.name, value));
             }
         }
-        // An overwritten header moves behind all others, as in Envoy.
-        for (option, start, end) in overwrite {
-            headers.remove_name(&option.name);
-            headers.append_name(&option.name, bytes.get(start..end).unwrap_or_default());
-        }
-        for (option, start, end) in append {
-            headers.append_name(&option.name, bytes.get(start..end).unwrap_or_default());
-        }
-    }
-}
-
-impl<'a> Target<'a> {
-    fn context(&self, headers: &'a HeaderMap, info: &'a StreamInfo) -> ValueContext<'a> {
-        match *self {
-            Self::Request => ValueContext {
-                request: Some(headers),
-                response: None,
-                info,
-            },
-            Self::Response { request } => ValueContext {
-                request,
-                response: Some(headers),
-                info,
-            },
-        }
+        changes
     }
 }
 
@@ -167,7 +167,7 @@ impl HeaderOption {
         }
         Ok(Self {
             name,
-            value: HeaderValue::compile(header.value.as_bytes())?,
+            value: HeaderValue::compile(&header.value)?,
             action,
             keep_empty: proto.keep_empty_value,
         })

@@ -1,48 +1,50 @@
 //! The value of a header that configuration adds: fixed bytes, or a format string rendered per request.
 
-use outrigger_core::{ConfigError, HeaderMap, StreamInfo};
+use outrigger_core::{
+    ConfigError,
+    formatter::{FormatContext, Formatter},
+};
+use std::borrow::Cow;
 
-use super::rewrite::Scratch;
-
-/// A compiled `HeaderValue`.
+/// A compiled value.
 #[derive(Clone, Debug)]
 pub(super) enum HeaderValue {
     Fixed(Box<[u8]>),
-}
-
-/// What a format string may read.
-#[derive(Clone, Copy)]
-pub(super) struct ValueContext<'a> {
-    pub request: Option<&'a HeaderMap>,
-    pub response: Option<&'a HeaderMap>,
-    pub info: &'a StreamInfo,
+    Format(Box<Formatter>),
 }
 
 impl HeaderValue {
-    /// Bytes that are not a format string.
-    pub(super) fn fixed(bytes: &[u8]) -> Self {
-        Self::Fixed(bytes.into())
+    /// Text that is not a format string.
+    pub(super) fn fixed(text: &str) -> Self {
+        Self::Fixed(text.as_bytes().into())
     }
 
-    pub(super) fn compile(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let mut fixed = Vec::with_capacity(bytes.len());
-        let mut rest = bytes;
-        while let Some(at) = memchr::memchr(b'%', rest) {
-            if rest.get(at + 1) != Some(&b'%') {
-                return Err(ConfigError::new("format strings are not supported here"));
-            }
-            fixed.extend_from_slice(rest.get(..=at).unwrap_or_default());
-            rest = rest.get(at + 2..).unwrap_or_default();
+    /// A format string in which a missing value prints nothing.
+    pub(super) fn compile(text: &str) -> Result<Self, ConfigError> {
+        Formatter::compile_header(text).map(Self::new)
+    }
+
+    /// A format string in which a missing value prints `-`, as in logs.
+    pub(super) fn compile_with_dash(text: &str) -> Result<Self, ConfigError> {
+        Formatter::compile(text).map(Self::new)
+    }
+
+    fn new(formatter: Formatter) -> Self {
+        match formatter.literal() {
+            Some(text) => Self::Fixed(text.into()),
+            None => Self::Format(Box::new(formatter)),
         }
-        fixed.extend_from_slice(rest);
-        Ok(Self::Fixed(fixed.into()))
     }
 
-    /// Appends the value.
-    pub(super) fn render(&self, cx: &ValueContext<'_>, out: &mut Scratch) {
-        let _ = (cx.request, cx.response, cx.info);
+    /// The value for one stream.
+    pub(super) fn text(&self, cx: &FormatContext<'_>) -> Cow<'_, [u8]> {
         match self {
-            Self::Fixed(bytes) => out.extend_from_slice(bytes),
+            Self::Fixed(bytes) => Cow::Borrowed(bytes),
+            Self::Format(formatter) => {
+                let mut out = Vec::new();
+                formatter.render(cx, &mut out);
+                Cow::Owned(out)
+            }
         }
     }
 }

@@ -60,7 +60,7 @@ enum Kind {
         HashMap<Box<[u8]>, OnMatch, foldhash::fast::RandomState>,
     ),
     /// Longest prefix first.
-    Prefix(HeaderName, Box<[(Box<[u8]>, OnMatch)]>),
+    Prefix(HeaderName, Box<[Entry]>),
 }
 
 #[derive(Debug)]
@@ -76,6 +76,9 @@ enum Predicate {
     And(Box<[Predicate]>),
     Not(Box<Predicate>),
 }
+
+/// What a key of a map leads to.
+type Entry = (Box<[u8]>, OnMatch);
 
 /// A header's value as the unified matcher sees it: several lines joined with a comma.
 type Value = SmallVec<[u8; 128]>;
@@ -228,7 +231,8 @@ impl Predicate {
     }
 }
 
-fn entries(map: &MatchMap, level: &Level<'_>) -> Result<Vec<(Box<[u8]>, OnMatch)>, ConfigError> {
+/// The entries of a map in no order.
+fn entries(map: &MatchMap, level: &Level<'_>) -> Result<Vec<Entry>, ConfigError> {
     map.map
         .iter()
         .map(|(key, on_match)| {

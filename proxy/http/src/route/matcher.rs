@@ -7,6 +7,7 @@ use outrigger_core::{
     ConfigError, HeaderId, HeaderMap, HeaderName, StreamInfo,
     error::{ConfigResult, required},
     matcher::{FilterStateMatcher, HeaderMatchers, MetadataMatcher},
+    tls_info::TlsInfo,
 };
 
 use super::{
@@ -138,7 +139,10 @@ impl Rest {
                 .cookies
                 .iter()
                 .all(|matcher| matcher.is_match(headers, &self.cookie))
-            && self.tls.as_ref().is_none_or(matches_plaintext)
+            && self
+                .tls
+                .as_ref()
+                .is_none_or(|options| matches_tls(options, info.connection.tls.as_deref()))
             && self
                 .metadata
                 .iter()
@@ -150,9 +154,12 @@ impl Rest {
     }
 }
 
-/// On a connection without TLS no certificate is presented and none is validated.
-fn matches_plaintext(options: &TlsContextMatchOptions) -> bool {
-    options.presented != Some(true) && options.validated != Some(true)
+/// Without TLS no certificate is presented and none is validated.
+fn matches_tls(options: &TlsContextMatchOptions, tls: Option<&TlsInfo>) -> bool {
+    let presented = tls.is_some_and(|tls| tls.peer.is_some());
+    let validated = tls.is_some_and(|tls| tls.peer_validated);
+    options.presented.is_none_or(|wanted| wanted == presented)
+        && options.validated.is_none_or(|wanted| wanted == validated)
 }
 
 /// A path and `application/grpc`, alone or with `+…`; gRPC-Web is not meant.

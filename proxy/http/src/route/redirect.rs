@@ -5,13 +5,14 @@ use envoy_api::pb::envoy::config::route::v3::{
     redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
 };
 use outrigger_core::{
-    ConfigError, HeaderId, HeaderMap, StreamInfo, error::ConfigResult, matcher::RegexRewrite,
+    ConfigError, HeaderId, HeaderMap, StreamInfo, error::ConfigResult, formatter::FormatContext,
+    matcher::RegexRewrite,
 };
 
 use super::{
-    header_value::{HeaderValue, ValueContext},
+    header_value::HeaderValue,
     path::PathMatcher,
-    rewrite::{PathRewrite, Scratch},
+    rewrite::{PathRewrite, Scratch, path_format},
 };
 
 /// A compiled redirect.
@@ -67,7 +68,7 @@ impl Redirect {
         };
         let path = match &proto.path_rewrite_specifier {
             Some(PathRewriteSpecifier::PathRedirect(path)) if !path.is_empty() => {
-                Path::Set(HeaderValue::fixed(path.as_bytes()))
+                Path::Set(HeaderValue::fixed(path))
             }
             Some(PathRewriteSpecifier::PrefixRewrite(prefix)) if !prefix.is_empty() => {
                 Path::Rewrite(PathRewrite::Prefix(prefix.as_bytes().into()))
@@ -76,7 +77,7 @@ impl Redirect {
                 Box::new(RegexRewrite::compile(rewrite).at("regex_rewrite")?),
             )),
             Some(PathRewriteSpecifier::PathRewrite(format)) if !format.is_empty() => {
-                Path::Set(HeaderValue::compile(format.as_bytes()).at("path_rewrite")?)
+                Path::Set(path_format(format)?)
             }
             _ => Path::Keep,
         };
@@ -148,16 +149,15 @@ impl Redirect {
     fn push_path(&self, headers: &HeaderMap, info: &StreamInfo, location: &mut Vec<u8>) {
         let path = headers.get(HeaderId::Path).unwrap_or_default();
         let mut new = Scratch::new();
-        let cx = ValueContext {
+        let cx = FormatContext {
             request: Some(headers),
-            response: None,
-            info,
+            ..FormatContext::new(info)
         };
         let mut strip_query = self.strip_query;
         match &self.path {
             Path::Keep => {}
             Path::Set(value) => {
-                value.render(&cx, &mut new);
+                new.extend_from_slice(&value.text(&cx));
                 if new.contains(&b'?') {
                     // A query of its own replaces the request's and is never stripped.
                     strip_query = false;

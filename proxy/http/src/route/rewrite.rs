@@ -3,12 +3,12 @@
 use envoy_api::pb::envoy::config::route::v3::{RouteAction, route_action::HostRewriteSpecifier};
 use outrigger_core::{
     ConfigError, HeaderId, HeaderMap, HeaderName, StreamInfo, error::ConfigResult,
-    matcher::RegexRewrite,
+    formatter::FormatContext, matcher::RegexRewrite,
 };
 use smallvec::SmallVec;
 
 use super::{
-    header_value::{HeaderValue, ValueContext},
+    header_value::HeaderValue,
     path::{PathMatcher, without_query},
     path_template::TemplateRewrite,
 };
@@ -37,7 +37,7 @@ impl PathRewrite {
         &self,
         matcher: &PathMatcher,
         path: &[u8],
-        cx: &ValueContext<'_>,
+        cx: &FormatContext<'_>,
         out: &mut Scratch,
     ) -> bool {
         let bare = without_query(path);
@@ -54,7 +54,7 @@ impl PathRewrite {
                 return true;
             }
             Self::Regex(rewrite) => rewrite.replace_all(bare, out),
-            Self::Format(value) => value.render(cx, out),
+            Self::Format(value) => out.extend_from_slice(&value.text(cx)),
             Self::Template(rewrite) => rewrite.apply(matcher, bare, out),
         }
         // To Envoy an empty path is no rewrite.
@@ -64,6 +64,17 @@ impl PathRewrite {
         out.extend_from_slice(query);
         true
     }
+}
+
+/// The format string of a `path_rewrite`.
+pub(super) fn path_format(format: &str) -> Result<HeaderValue, ConfigError> {
+    HeaderValue::compile(format).map_err(|error| {
+        ConfigError::new(format!(
+            "Failed to create path rewrite formatter: INVALID_ARGUMENT: {}",
+            error.reason()
+        ))
+        .at("path_rewrite")
+    })
 }
 
 /// How the authority changes before the upstream host is known.
@@ -97,7 +108,7 @@ impl HostRewrite {
                 RegexRewrite::compile(rewrite).at("host_rewrite_path_regex")?,
             )),
             Some(HostRewriteSpecifier::HostRewrite(format)) => Self::Format(Box::new(
-                HeaderValue::compile(format.as_bytes()).at("host_rewrite")?,
+                HeaderValue::compile_with_dash(format).at("host_rewrite")?,
             )),
         })
     }
@@ -122,12 +133,11 @@ impl HostRewrite {
                 rewrite.replace_all(without_query(path), &mut host);
             }
             Self::Format(value) => {
-                let cx = ValueContext {
+                let cx = FormatContext {
                     request: Some(headers),
-                    response: None,
-                    info,
+                    ..FormatContext::new(info)
                 };
-                value.render(&cx, &mut host);
+                host.extend_from_slice(&value.text(&cx));
                 if host.is_empty() {
                     return;
                 }

@@ -99,6 +99,34 @@ fn values() {
 }
 
 #[test]
+fn values_are_rendered_from_the_headers_as_they_came() {
+    let overwrite = option("1", "OVERWRITE_IF_EXISTS_OR_ADD");
+    let sees = "{header: {key: x-b, value: '%REQ(x-a)%'}}";
+    assert_eq!(
+        added(&format!("{overwrite}, {sees}"), &["o"]),
+        ["x-z: z", "x-a: 1", "x-b: o"]
+    );
+    // A missing value makes an empty header, which is not added.
+    assert_eq!(added(&format!("{overwrite}, {sees}"), &[]), ["x-a: 1"]);
+    assert_eq!(
+        added("{header: {key: x-a, value: 'p%REQ(x-none)%s'}}", &[]),
+        ["x-a: ps"]
+    );
+    assert_eq!(
+        added(
+            "{header: {key: x-e, value: '%REQ(x-none)%'}, keep_empty_value: true}",
+            &[]
+        ),
+        ["x-e: "]
+    );
+    // The upstream host is not chosen yet.
+    assert_eq!(
+        added("{header: {key: x-u, value: '%UPSTREAM_HOST%'}}", &[]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn inline_headers_are_joined() {
     let table = routes(&[
         "{match: {prefix: /}, request_headers_to_add: [{header: {key: x-forwarded-for, value: 9.9.9.9}}, {header: {key: cookie, value: z=1}}], route: {cluster: c}}",

@@ -76,6 +76,8 @@ fn info(stream_id: u64) -> StreamInfo {
         filter_chain: None,
         requested_server_name: None,
         local_address_restored: false,
+        tls: None,
+        client_hello: Default::default(),
     };
     StreamInfo::new(Arc::new(connection), SystemTime::UNIX_EPOCH, now, stream_id)
 }

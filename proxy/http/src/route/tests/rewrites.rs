@@ -67,6 +67,28 @@ fn hosts() {
 }
 
 #[test]
+fn formats() {
+    let table = routes(&[
+        "{match: {prefix: /1}, route: {cluster: c, path_rewrite: '/f/%REQ(x-a)%'}}",
+        "{match: {prefix: /2}, route: {cluster: c, path_rewrite: '%REQ(x-a)%'}}",
+        "{match: {prefix: /3}, route: {cluster: c, host_rewrite: '%REQ(x-a)%'}}",
+        "{match: {prefix: /4}, route: {cluster: c, host_rewrite: ''}}",
+    ]);
+    let rewritten = |path, more: &[(&str, &str)]| {
+        let (host, path, _) = finalized(&table, get(path, more));
+        format!("{host}{path}")
+    };
+    let a: &[(&str, &str)] = &[("x-a", "v")];
+    assert_eq!(rewritten("/1/1?q=1", a), "h/f/v?q=1");
+    assert_eq!(rewritten("/1/1?q=1", &[]), "h/f/?q=1");
+    assert_eq!(rewritten("/2/1?q", a), "hv?q");
+    assert_eq!(rewritten("/2/1?q", &[]), "h/2/1?q");
+    assert_eq!(rewritten("/3", a), "v/3");
+    assert_eq!(rewritten("/3", &[]), "-/3");
+    assert_eq!(rewritten("/4", &[]), "h/4");
+}
+
+#[test]
 fn forwarded_host_is_appended_once() {
     let table = routes(&[
         "{match: {prefix: /}, route: {cluster: c, host_rewrite_literal: lit, append_x_forwarded_host: true}}",

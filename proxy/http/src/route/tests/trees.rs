@@ -28,11 +28,9 @@ fn yaml(matcher: &str) -> String {
 
 #[test]
 fn a_list_takes_the_first_leaf() {
-    let list = format!(
-        "'@type': type.googleapis.com/envoy.config.route.v3.RouteList, routes: [\
-         {{match: {{prefix: /l1}}, direct_response: {{status: 200, body: {{inline_string: l1}}}}}}, \
-         {{match: {{prefix: /l2}}, direct_response: {{status: 200, body: {{inline_string: l2}}}}}}]"
-    );
+    let list = "'@type': type.googleapis.com/envoy.config.route.v3.RouteList, routes: [\
+         {match: {prefix: /l1}, direct_response: {status: 200, body: {inline_string: l1}}}, \
+         {match: {prefix: /l2}, direct_response: {status: 200, body: {inline_string: l2}}}]";
     let table = compile(&yaml(&format!(
         "matcher_list: {{matchers: [\
          {{predicate: {{{}}}, on_match: {}}}, \

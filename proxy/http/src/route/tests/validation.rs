@@ -101,6 +101,15 @@ fn routes_and_their_matches() {
             "route: Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy",
         ),
         (
+            "{match: {prefix: /}, request_headers_to_add: [{header: {key: x, value: '100%'}}], route: {cluster_header: x}}",
+            "request_headers_to_add[0]: Incorrect configuration: 100%. Couldn't find valid command at position 3",
+        ),
+        (
+            "{match: {prefix: /}, route: {cluster_header: x, path_rewrite: '100%'}}",
+            "route.path_rewrite: Failed to create path rewrite formatter: INVALID_ARGUMENT: Incorrect configuration: 100%. \
+             Couldn't find valid command at position 3",
+        ),
+        (
             "{match: {prefix: /}, route: {cluster_header: x, host_rewrite_path_regex: {pattern: {regex: '(a'}, substitution: x}}}",
             "route.host_rewrite_path_regex.pattern.regex: missing ): (a",
         ),
