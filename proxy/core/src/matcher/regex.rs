@@ -41,7 +41,8 @@ impl Regex {
     }
 }
 
-fn translate(pattern: &str) -> Result<String, ConfigError> {
+/// The pattern in the `regex` crate's dialect, not anchored: RE2's `PartialMatch`.
+pub fn translate(pattern: &str) -> Result<String, ConfigError> {
     if pattern.is_empty() {
         return Err(ConfigError::new(
             "value length must be at least 1 characters",

@@ -19,11 +19,11 @@ mod tags;
 pub use counter::{Counter, Gauge, TextReadout};
 pub use group::{Metric, StatGroup};
 pub use histogram::{
-    Bin, Bins, BucketSettings, DEFAULT_BUCKETS, Histogram, Merged, QUANTILES, Unit,
+    Bin, Bins, BucketRule, BucketSettings, DEFAULT_BUCKETS, Histogram, Merged, QUANTILES, Unit,
 };
 pub use matcher::StatsMatcher;
 pub use response_codes::ResponseCodes;
-pub use settings::Settings;
+pub use settings::{FIELDS, Flush, Settings};
 pub use snapshot::{Distribution, Kind, Number, Query, Sample, Snapshot};
 pub use store::Store;
 pub use tags::{TagProducer, TagRule, Tagged};

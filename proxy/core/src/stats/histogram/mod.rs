@@ -8,7 +8,7 @@ mod live;
 mod settings;
 
 pub use bins::{Bin, Bins, QUANTILES};
-pub use settings::{BucketSettings, DEFAULT_BUCKETS};
+pub use settings::{BucketRule, BucketSettings, DEFAULT_BUCKETS};
 
 use live::Live;
 use std::sync::{Arc, OnceLock};

@@ -61,11 +61,11 @@ pub struct TagProducer {
 }
 
 impl TagProducer {
-    /// With or without the default tags; more are added by [`add`](Self::add).
-    pub fn new(use_all_default_tags: bool) -> Result<Self, ConfigError> {
+    /// The default tags; more are added by [`add`](Self::add). Those that `overridden` names are left out.
+    pub fn with_defaults_except(overridden: &[&str]) -> Result<Self, ConfigError> {
         let mut producer = Self::default();
-        if use_all_default_tags {
-            for (tag, rule) in DEFAULTS {
+        for (tag, rule) in DEFAULTS {
+            if !overridden.contains(tag) {
                 producer.add_default(tag, rule)?;
             }
         }

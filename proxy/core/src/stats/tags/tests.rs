@@ -16,7 +16,11 @@ fn shown(producer: &TagProducer, name: &str) -> String {
 }
 
 fn custom(defaults: bool, tags: &[(&str, TagRule<'_>)]) -> TagProducer {
-    let mut producer = TagProducer::new(defaults).unwrap();
+    let mut producer = if defaults {
+        TagProducer::with_defaults_except(&[]).unwrap()
+    } else {
+        TagProducer::default()
+    };
     for (tag, rule) in tags {
         producer.add(tag, *rule).unwrap();
     }
@@ -25,7 +29,7 @@ fn custom(defaults: bool, tags: &[(&str, TagRule<'_>)]) -> TagProducer {
 
 #[test]
 fn default_tags() {
-    let producer = TagProducer::new(true).unwrap();
+    let producer = TagProducer::with_defaults_except(&[]).unwrap();
     for (name, expected) in [
         ("server.live", "server.live "),
         (
@@ -215,7 +219,7 @@ fn istios_tags() {
 proptest! {
     #[test]
     fn any_name_can_be_taken_apart(name in "(cluster|http|listener|vhost|mongo|proxy_proto|x)?[.a-z0-9_:é$\\[\\]]{0,40}") {
-        static PRODUCER: LazyLock<TagProducer> = LazyLock::new(|| TagProducer::new(true).unwrap());
+        static PRODUCER: LazyLock<TagProducer> = LazyLock::new(|| TagProducer::with_defaults_except(&[]).unwrap());
         let tagged = PRODUCER.extract(&name);
         prop_assert!(tagged.name.len() <= name.len());
     }
