@@ -1,0 +1,69 @@
+//! Compiles the bootstrap's `admin`.
+
+use envoy_api::pb::envoy::config::bootstrap::v3::Admin as Proto;
+use outrigger_core::{
+    Address, ConfigError,
+    error::ConfigResult,
+    field::{Fate::Ignored, Message, USED},
+    matcher::StringMatcher,
+};
+use outrigger_transport::{address, socket_option::SocketOption};
+
+const LOGS: &str = "requests to the admin interface are not logged in this version";
+
+/// `bootstrap.admin`.
+pub const FIELDS: &[Message] = &[Message {
+    name: "envoy.config.bootstrap.v3.Admin",
+    fields: &[
+        ("access_log", Ignored(LOGS)),
+        ("access_log_path", Ignored(LOGS)),
+        ("profile_path", Ignored("there is no CPU profiler")),
+        ("address", USED),
+        ("socket_options", USED),
+        (
+            "ignore_global_conn_limit",
+            Ignored("there is no global connection limit"),
+        ),
+        ("allow_paths", USED),
+    ],
+}];
+
+/// Where the admin interface listens and what it lets through.
+#[derive(Debug)]
+pub struct AdminConfig {
+    pub address: Address,
+    pub socket_options: Vec<SocketOption>,
+    /// Of path and query; empty allows all.
+    pub allow_paths: Vec<StringMatcher>,
+}
+
+impl AdminConfig {
+    /// `None` if the bootstrap gives no address: then there is no admin interface.
+    pub fn compile(proto: &Proto) -> Result<Option<Self>, ConfigError> {
+        let allow_paths = proto
+            .allow_paths
+            .iter()
+            .enumerate()
+            .map(|(i, matcher)| StringMatcher::compile(matcher).at_index("allow_paths", i))
+            .collect::<Result<_, _>>()?;
+        let socket_options =
+            SocketOption::compile_all(&proto.socket_options).at("socket_options")?;
+        let Some(address) = &proto.address else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            address: address::compile(address).at("address")?,
+            socket_options,
+            allow_paths,
+        }))
+    }
+
+    /// `allow_paths` lets this path with its query through.
+    pub fn allows(&self, path: &str) -> bool {
+        self.allow_paths.is_empty()
+            || self
+                .allow_paths
+                .iter()
+                .any(|matcher| matcher.is_match(path.as_bytes()))
+    }
+}

@@ -1,0 +1,216 @@
+//! What the admin interface counts: it is a connection manager with the stat prefix `admin` on the listener `admin`.
+
+use super::reply::Body;
+use http::{HeaderValue, Response};
+use outrigger_core::{stat_group, stats::Store};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Instant, SystemTime},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+stat_group! {
+    /// `http.admin.`
+    pub struct HttpStats {
+        counter downstream_cx_destroy,
+        counter downstream_cx_http1_total,
+        counter downstream_cx_rx_bytes_total,
+        counter downstream_cx_total,
+        counter downstream_cx_tx_bytes_total,
+        counter downstream_rq_1xx,
+        counter downstream_rq_2xx,
+        counter downstream_rq_3xx,
+        counter downstream_rq_4xx,
+        counter downstream_rq_5xx,
+        counter downstream_rq_completed,
+        counter downstream_rq_http1_total,
+        counter downstream_rq_total,
+        gauge downstream_cx_active,
+        gauge downstream_cx_http1_active,
+        gauge downstream_rq_active,
+        histogram(Milliseconds) downstream_cx_length_ms,
+        histogram(Milliseconds) downstream_rq_time,
+    }
+}
+
+stat_group! {
+    /// `listener.admin.`
+    pub struct ListenerStats {
+        counter downstream_cx_destroy,
+        counter downstream_cx_total,
+        counter http_admin_1xx = "http.admin.downstream_rq_1xx",
+        counter http_admin_2xx = "http.admin.downstream_rq_2xx",
+        counter http_admin_3xx = "http.admin.downstream_rq_3xx",
+        counter http_admin_4xx = "http.admin.downstream_rq_4xx",
+        counter http_admin_5xx = "http.admin.downstream_rq_5xx",
+        counter http_admin_completed = "http.admin.downstream_rq_completed",
+        counter main_thread_cx_total = "main_thread.downstream_cx_total",
+        gauge downstream_cx_active,
+        gauge main_thread_cx_active = "main_thread.downstream_cx_active",
+        histogram(Milliseconds) downstream_cx_length_ms,
+    }
+}
+
+/// The stats of the admin interface.
+#[derive(Clone, Debug)]
+pub struct AdminStats {
+    pub http: Arc<HttpStats>,
+    listener: Arc<ListenerStats>,
+}
+
+impl AdminStats {
+    pub fn register(store: &Store) -> Self {
+        Self {
+            http: store.register("http.admin.", HttpStats::default()),
+            listener: store.register("listener.admin.", ListenerStats::default()),
+        }
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub fn connection(&self) -> OpenConnection {
+        self.http.downstream_cx_total.inc();
+        self.http.downstream_cx_http1_total.inc();
+        self.http.downstream_cx_active.inc();
+        self.http.downstream_cx_http1_active.inc();
+        self.listener.downstream_cx_total.inc();
+        self.listener.downstream_cx_active.inc();
+        self.listener.main_thread_cx_total.inc();
+        self.listener.main_thread_cx_active.inc();
+        OpenConnection {
+            stats: self.clone(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Counts a request; it is active until its answer has gone out.
+    pub fn request(&self) -> ActiveRequest {
+        self.http.downstream_rq_total.inc();
+        self.http.downstream_rq_http1_total.inc();
+        self.http.downstream_rq_active.inc();
+        ActiveRequest {
+            stats: self.clone(),
+            since: Instant::now(),
+        }
+    }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct OpenConnection {
+    stats: AdminStats,
+    since: Instant,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let AdminStats { http, listener } = &self.stats;
+        http.downstream_cx_active.dec();
+        http.downstream_cx_http1_active.dec();
+        http.downstream_cx_destroy.inc();
+        http.downstream_cx_length_ms
+            .record(milliseconds(self.since));
+        listener.downstream_cx_active.dec();
+        listener.main_thread_cx_active.dec();
+        listener.downstream_cx_destroy.inc();
+        listener
+            .downstream_cx_length_ms
+            .record(milliseconds(self.since));
+    }
+}
+
+/// A request without a complete answer.
+#[derive(Debug)]
+pub struct ActiveRequest {
+    stats: AdminStats,
+    since: Instant,
+}
+
+impl ActiveRequest {
+    /// Counts the answer by its class; the request ends with its body.
+    pub fn answered(self, response: Response<Body>) -> Response<Body> {
+        let AdminStats { http, listener } = &self.stats;
+        http.downstream_rq_completed.inc();
+        listener.http_admin_completed.inc();
+        let class = match response.status().as_u16() / 100 {
+            1 => Some((&http.downstream_rq_1xx, &listener.http_admin_1xx)),
+            2 => Some((&http.downstream_rq_2xx, &listener.http_admin_2xx)),
+            3 => Some((&http.downstream_rq_3xx, &listener.http_admin_3xx)),
+            4 => Some((&http.downstream_rq_4xx, &listener.http_admin_4xx)),
+            5 => Some((&http.downstream_rq_5xx, &listener.http_admin_5xx)),
+            _ => None,
+        };
+        if let Some((in_http, in_listener)) = class {
+            in_http.inc();
+            in_listener.inc();
+        }
+        response.map(|body| body.holding(self))
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        let http = &self.stats.http;
+        http.downstream_rq_active.dec();
+        http.downstream_rq_time.record(milliseconds(self.since));
+    }
+}
+
+/// The value of `date` now.
+pub fn date() -> HeaderValue {
+    HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+        .unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// A stream that counts its bytes.
+#[derive(Debug)]
+pub struct Metered<S> {
+    stream: S,
+    stats: Arc<HttpStats>,
+}
+
+impl<S> Metered<S> {
+    pub fn new(stream: S, stats: Arc<HttpStats>) -> Self {
+        Self { stream, stats }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.stats.downstream_cx_rx_bytes_total.add(read as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.stats.downstream_cx_tx_bytes_total.add(written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

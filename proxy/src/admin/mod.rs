@@ -1,0 +1,30 @@
+//! Envoy's administration interface. It may read everything and must never be in the way of the data path: it runs on
+//! the main runtime and takes no lock that a worker waits for.
+
+mod clusters;
+mod config;
+mod config_dump;
+mod connection;
+mod control;
+mod endpoints;
+mod home;
+mod listeners;
+mod logging;
+mod memory;
+mod params;
+mod reply;
+mod runtime;
+mod server;
+mod server_info;
+mod state;
+mod stats;
+
+pub use config::{AdminConfig, FIELDS};
+pub use server::Admin;
+pub use state::{
+    AdminState, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging, NoAdminLayer, Runtime,
+    RuntimeEntry, ServerState, UnknownLogger,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The HTTP/1 server of the admin interface: connections, routing by path, the headers that every answer has.
+
+use super::{
+    config::AdminConfig,
+    connection::{self, AdminStats, Metered},
+    endpoints::ENDPOINTS,
+    home,
+    params::Params,
+    reply::{Body, Reply},
+    state::AdminState,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use outrigger_core::{Address, stats::Store};
+use outrigger_transport::listen::{self, ListenOptions};
+use std::{convert::Infallible, io, net, os::unix, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+};
+
+/// Longest form that a POST may bring.
+const MAX_FORM: usize = 64 << 10;
+/// How long accepting pauses after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A bound admin interface.
+pub struct Admin {
+    config: AdminConfig,
+    socket: Socket,
+    stats: AdminStats,
+}
+
+impl Admin {
+    /// Binds and listens; requests wait until [`serve`](Self::serve) runs. Needs a tokio runtime around it.
+    pub fn bind(config: AdminConfig, store: &Store) -> io::Result<Self> {
+        let options = ListenOptions {
+            socket_options: config.socket_options.clone(),
+            ..ListenOptions::default()
+        };
+        let bound = listen::bind(&config.address, &options, 1, false)?
+            .pop()
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = bound.listen(128)?;
+        let socket = match &config.address {
+            Address::Ip(_) => Socket::Tcp(TcpListener::from_std(net::TcpListener::from(socket))?),
+            Address::Pipe(_) => Socket::Unix(UnixListener::from_std(
+                unix::net::UnixListener::from(socket),
+            )?),
+        };
+        Ok(Self {
+            config,
+            socket,
+            stats: AdminStats::register(store),
+        })
+    }
+
+    /// The address with the port that was bound: what `--admin-address-path` gets.
+    pub fn local_address(&self) -> io::Result<Address> {
+        match &self.socket {
+            Socket::Tcp(listener) => Ok(Address::Ip(listener.local_addr()?)),
+            Socket::Unix(_) => Ok(self.config.address.clone()),
+        }
+    }
+
+    /// Answers requests until it is dropped; connections that are open then live on until their clients leave.
+    pub async fn serve(self, state: Arc<AdminState>) {
+        let server = Arc::new(Server {
+            config: self.config,
+            state,
+            stats: self.stats,
+        });
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, _)| server.clone().spawn(stream)),
+                Socket::Unix(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, _)| server.clone().spawn(stream)),
+            };
+            if accepted.is_err() {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What all connections share.
+struct Server {
+    config: AdminConfig,
+    state: Arc<AdminState>,
+    stats: AdminStats,
+}
+
+impl Server {
+    fn spawn<S>(self: Arc<Self>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        tokio::spawn(async move {
+            let _open = self.stats.connection();
+            let io = TokioIo::new(Metered::new(stream, self.stats.http.clone()));
+            let service = service_fn(|request| self.answer(request));
+            // An error is the client's; it has been told what there was to tell.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(io, service)
+                .await;
+        });
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let active = self.stats.request();
+        if request.version() == Version::HTTP_10 {
+            let mut response = Response::new(Body::from("Upgrade Required".to_owned()));
+            *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("16"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return Ok(active.answered(response));
+        }
+        let (head, body) = request.into_parts();
+        let form = form(&head, body).await;
+        let target = merge_slashes(
+            head.uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str()),
+        );
+        let reply = self.route(&head.method, &target, form);
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, reply.content_type),
+            (header::CACHE_CONTROL, "no-cache, max-age=0"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.insert(header::DATE, connection::date());
+        headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+        Ok(active.answered(response))
+    }
+
+    /// Finds the endpoint; `form` stands in for a missing query.
+    fn route(&self, method: &Method, target: &str, form: Option<String>) -> Reply {
+        if !self.config.allows(target) {
+            return Reply::text(format!("request to path {target} not allowed"))
+                .with_status(StatusCode::FORBIDDEN);
+        }
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == path) else {
+            return Reply::text(format!("invalid path. {}", home::help_text()))
+                .with_status(StatusCode::NOT_FOUND);
+        };
+        if endpoint.mutates && method != Method::POST {
+            return Reply::text(format!("Method {method} not allowed, POST required."))
+                .with_status(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let params = match form {
+            Some(form) if query.is_empty() => Params::parse(&form),
+            _ => Params::parse(query),
+        };
+        (endpoint.handle)(&self.state, &params)
+    }
+}
+
+/// The form that a POST brings. Any other body is read and forgotten.
+async fn form(head: &http::request::Parts, body: Incoming) -> Option<String> {
+    let body = Limited::new(body, MAX_FORM).collect().await.ok()?;
+    let is_form = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/x-www-form-urlencoded");
+    let bytes: Bytes = body.to_bytes();
+    (head.method == Method::POST && is_form).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Envoy's admin connection manager merges slashes in the path.
+fn merge_slashes(target: &str) -> String {
+    let (path, query) = match target.find('?') {
+        Some(at) => target.split_at(at),
+        None => (target, ""),
+    };
+    let mut merged = String::with_capacity(target.len());
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    merged.push_str(query);
+    merged
+}

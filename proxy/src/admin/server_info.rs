@@ -1,0 +1,47 @@
+//! `/ready`, `/server_info` and `/hot_restart_version`.
+
+use super::{
+    params::Params,
+    reply::Reply,
+    state::{AdminState, ServerState},
+};
+use envoy_api::json;
+use http::StatusCode;
+use serde_json::json as object;
+
+/// Hot restart is not offered, so the answer is that of `--disable-hot-restart`.
+const HOT_RESTART_VERSION: &str = "disabled";
+
+/// 200 only while the server is live: what probes ask.
+pub fn ready(state: &AdminState, _: &Params) -> Reply {
+    let server = state.lifecycle.state();
+    let status = match server {
+        ServerState::Live => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Reply::text(format!("{}\n", server.as_str())).with_status(status)
+}
+
+pub fn server_info(state: &AdminState, _: &Params) -> Reply {
+    let uptime = format!("{}s", state.started.elapsed().as_secs());
+    let mut info = object!({
+        "version": state.version,
+        "state": state.lifecycle.state().as_str(),
+        "uptime_current_epoch": uptime,
+        "uptime_all_epochs": uptime,
+        "hot_restart_version": HOT_RESTART_VERSION,
+        "command_line_options": state.command_line_options,
+    });
+    let node = state.bootstrap.get_field_by_name("node");
+    if let (Some(node), Some(fields)) = (node, info.as_object_mut()) {
+        if let Some(node) = node.as_message() {
+            fields.insert("node".into(), json::write(node));
+        }
+        fields.insert("hot_restart_initializing".into(), false.into());
+    }
+    Reply::json(&info)
+}
+
+pub fn hot_restart_version(_: &AdminState, _: &Params) -> Reply {
+    Reply::text(HOT_RESTART_VERSION)
+}

@@ -1,0 +1,121 @@
+//! What the admin interface knows of the rest of the process. The server fills it in.
+
+use envoy_api::DynamicMessage;
+use outrigger_core::{Address, stats::Store};
+use outrigger_upstream::ClusterManager;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+/// `server_info.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    Live,
+    /// `/healthcheck/fail` was called.
+    Draining,
+    /// Clusters are still warming.
+    PreInitializing,
+    /// Listeners are still warming.
+    Initializing,
+}
+
+impl ServerState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Draining => "DRAINING",
+            Self::PreInitializing => "PRE_INITIALIZING",
+            Self::Initializing => "INITIALIZING",
+        }
+    }
+}
+
+/// What `/drain_listeners` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainRequest {
+    /// Only listeners with `traffic_direction: INBOUND`.
+    pub inbound_only: bool,
+    /// Accept for the drain time before stopping.
+    pub graceful: bool,
+    /// Never stop accepting.
+    pub skip_exit: bool,
+}
+
+/// The life of the process.
+pub trait Lifecycle: Send + Sync {
+    fn state(&self) -> ServerState;
+    /// Ends the process with code 0.
+    fn shutdown(&self);
+    /// Fails or heals health checks; the state is `Draining` while they fail.
+    fn fail_health_checks(&self, fail: bool);
+    fn drain_listeners(&self, request: DrainRequest);
+    /// Opens the access-log files anew.
+    fn reopen_logs(&self);
+}
+
+/// One listener of `/listeners`.
+#[derive(Clone, Debug)]
+pub struct ListenerStatus {
+    pub name: String,
+    /// The bound address, and then the additional ones.
+    pub addresses: Vec<Address>,
+}
+
+pub trait Listeners: Send + Sync {
+    /// In the order in which they were added.
+    fn statuses(&self) -> Vec<ListenerStatus>;
+}
+
+/// There is no logger of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLogger;
+
+/// The levels of the loggers. A level is one of `trace debug info warning error critical off`.
+pub trait Logging: Send + Sync {
+    /// Name and level of each logger, in Envoy's order.
+    fn levels(&self) -> Vec<(&'static str, &'static str)>;
+    fn set(&self, logger: &str, level: &'static str) -> Result<(), UnknownLogger>;
+    fn set_all(&self, level: &'static str);
+}
+
+/// One key of `/runtime`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeEntry {
+    pub key: String,
+    pub final_value: String,
+    /// The value in each layer, "" where it has none.
+    pub layer_values: Vec<String>,
+}
+
+/// The bootstrap has no admin layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAdminLayer;
+
+pub trait Runtime: Send + Sync {
+    fn layers(&self) -> Vec<String>;
+    fn entries(&self) -> Vec<RuntimeEntry>;
+    /// Sets keys in the admin layer; an empty value removes the key.
+    fn modify(&self, values: &[(String, String)]) -> Result<(), NoAdminLayer>;
+}
+
+/// Everything that the endpoints read and act on.
+pub struct AdminState {
+    pub stats: Arc<Store>,
+    pub clusters: Arc<ClusterManager>,
+    pub listeners: Arc<dyn Listeners>,
+    pub lifecycle: Arc<dyn Lifecycle>,
+    pub logging: Arc<dyn Logging>,
+    pub runtime: Arc<dyn Runtime>,
+    /// The bootstrap with its node completed, as it was loaded.
+    pub bootstrap: DynamicMessage,
+    /// `server_info.command_line_options`.
+    pub command_line_options: serde_json::Value,
+    /// `server_info.version`.
+    pub version: String,
+    pub started: Instant,
+    /// The same moment on the clock of the wall: `last_updated` of static resources.
+    pub started_at: SystemTime,
+    /// Called before stats are read, with `stats_flush_on_admin`.
+    pub flush_on_read: bool,
+}

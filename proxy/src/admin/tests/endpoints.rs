@@ -1,0 +1,321 @@
+//! Requests and the answers that Envoy 1.40 gives.
+#![allow(clippy::unwrap_used)]
+
+use super::{start, start_with};
+use serde_json::json;
+
+#[tokio::test]
+async fn every_answer_has_envoys_headers() {
+    let admin = start().await;
+    let answer = admin.get("/ready").await;
+    let names: Vec<&str> = answer
+        .head
+        .lines()
+        .skip(1)
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "content-type",
+            "cache-control",
+            "x-content-type-options",
+            "date",
+            "server",
+            "transfer-encoding",
+            "connection"
+        ]
+    );
+    for line in [
+        "HTTP/1.1 200 OK\r\n",
+        "content-type: text/plain; charset=UTF-8\r\n",
+        "cache-control: no-cache, max-age=0\r\n",
+        "x-content-type-options: nosniff\r\n",
+        "server: envoy\r\n",
+    ] {
+        assert!(answer.head.contains(line), "{}", answer.head);
+    }
+    assert_eq!(answer.body, "LIVE\n");
+    assert_eq!(admin.ask("HEAD", "/ready").await.body, "");
+    assert_eq!(admin.ask("PUT", "//ready?x").await.body, "LIVE\n");
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods() {
+    let admin = start().await;
+    for path in ["/nope", "/ready/", "/READY", "/stats/", "/tap"] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert!(answer.body.starts_with(
+            "invalid path. admin commands are:\n  /: Admin home page\n  /clusters: upstream cluster status\n"
+        ));
+    }
+    for path in [
+        "/quitquitquit",
+        "/logging",
+        "/reset_counters",
+        "/drain_listeners",
+    ] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status(), 405);
+        assert_eq!(answer.body, "Method GET not allowed, POST required.");
+    }
+    assert!(admin.fake.calls.lock().is_empty());
+    let answer = admin.send("GET /ready HTTP/1.0\r\n\r\n").await;
+    assert!(
+        answer
+            .head
+            .contains(" 426 Upgrade Required\r\ncontent-length: 16\r\n")
+    );
+    assert_eq!(answer.body, "Upgrade Required");
+}
+
+#[tokio::test]
+async fn allow_paths_guards() {
+    let admin = start_with(&["/ready"]).await;
+    assert_eq!(admin.get("/ready").await.status(), 200);
+    let answer = admin.get("/ready?x").await;
+    assert_eq!(answer.status(), 403);
+    assert_eq!(answer.body, "request to path /ready?x not allowed");
+    assert_eq!(admin.post("/quitquitquit").await.status(), 403);
+    assert!(admin.fake.calls.lock().is_empty());
+}
+
+#[tokio::test]
+async fn control_reaches_the_server() {
+    let admin = start().await;
+    for path in [
+        "/reopen_logs",
+        "/drain_listeners?graceful&inboundonly",
+        "/healthcheck/fail",
+        "/quitquitquit",
+    ] {
+        assert_eq!(admin.post(path).await.body, "OK\n");
+    }
+    assert_eq!(
+        *admin.fake.calls.lock(),
+        [
+            "reopen",
+            "DrainRequest { inbound_only: true, graceful: true, skip_exit: false }",
+            "fail true",
+            "shutdown"
+        ]
+    );
+    let answer = admin.get("/ready").await;
+    assert_eq!((answer.status(), answer.body.as_str()), (503, "DRAINING\n"));
+    admin.state.stats.counter("x").inc();
+    assert_eq!(admin.post("/reset_counters").await.body, "OK\n");
+    assert_eq!(admin.state.stats.counter("x").get(), 0);
+}
+
+#[tokio::test]
+async fn logging_shows_and_changes_levels() {
+    let admin = start().await;
+    let shown = |http: &str, router: &str| {
+        format!("active loggers:\n  http: {http}\n  router: {router}\n\n")
+    };
+    assert_eq!(admin.post("/logging").await.body, shown("info", "info"));
+    assert_eq!(
+        admin.post("/logging?http=debug").await.body,
+        shown("debug", "info")
+    );
+    assert_eq!(
+        admin
+            .post("/logging?paths=http:off,router:warning")
+            .await
+            .body,
+        shown("off", "warning")
+    );
+    assert_eq!(
+        admin.post("/logging?level=error").await.body,
+        shown("error", "error")
+    );
+    assert_eq!(
+        admin.post("/logging?level=").await.body,
+        shown("error", "error")
+    );
+    for (query, reason) in [
+        ("level=bogus", "unknown logger level"),
+        ("level=warn", "unknown logger level"),
+        ("foo=info", "unknown logger name"),
+        ("http=info&router=info", "invalid number of parameters"),
+        ("paths=http:info,router:bogus", "unknown logger level"),
+        ("paths=http:info,foo:info", "unknown logger name"),
+        ("paths=http", "empty logger name or empty logger level"),
+        (
+            "group=http:info",
+            "group parameter requires fine-grain logging to be enabled",
+        ),
+    ] {
+        let answer = admin.post(&format!("/logging?{query}")).await;
+        assert_eq!(answer.status(), 400, "{query}");
+        let usage = "usage: /logging?<name>=<level> (change single level)\n";
+        assert!(
+            answer
+                .body
+                .starts_with(&format!("error: {reason}\n\n{usage}")),
+            "{}",
+            answer.body
+        );
+        assert!(answer.body.ends_with(&format!(
+            "levels: trace debug info warning error critical off \n{}",
+            shown("error", "error")
+        )));
+    }
+    let form = "POST /logging HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 11\r\n\
+                content-type: application/x-www-form-urlencoded\r\n\r\nlevel=trace";
+    assert_eq!(admin.send(form).await.body, shown("trace", "trace"));
+}
+
+#[tokio::test]
+async fn runtime_can_be_modified() {
+    let admin = start().await;
+    assert_eq!(
+        admin.get("/runtime").await.body,
+        "{\n \"entries\": {},\n \"layers\": [\n  \"admin\"\n ]\n}\n"
+    );
+    assert_eq!(admin.post("/runtime_modify?a=b").await.body, "OK\n");
+    assert_eq!(
+        admin.get("/runtime").await.json(),
+        json!({"entries": {"a": {"final_value": "b", "layer_values": ["b"]}}, "layers": ["admin"]})
+    );
+    let answer = admin.post("/runtime_modify").await;
+    assert_eq!(answer.status(), 400);
+    assert!(
+        answer
+            .body
+            .starts_with("usage: /runtime_modify?key1=value1")
+    );
+    let answer = admin.post("/runtime_modify?refuse=1").await;
+    assert_eq!(
+        (answer.status(), answer.body.as_str()),
+        (503, "No admin layer specified")
+    );
+}
+
+#[tokio::test]
+async fn listeners_as_text_and_json() {
+    let admin = start().await;
+    assert_eq!(
+        admin.get("/listeners").await.body,
+        "l::127.0.0.1:80\nl::[::1]:81\nm::[::1]:82\n"
+    );
+    let answer = admin.get("/listeners?format=json").await;
+    assert!(answer.head.contains("content-type: application/json\r\n"));
+    let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
+    assert_eq!(
+        answer.json(),
+        json!({"listener_statuses": [
+            {"name": "l", "local_address": socket("127.0.0.1", 80),
+             "additional_local_addresses": [socket("::1", 81)]},
+            {"name": "m", "local_address": socket("::1", 82)},
+        ]})
+    );
+}
+
+#[tokio::test]
+async fn clusters_as_text_and_json() {
+    let admin = start().await;
+    let answer = admin.get("/clusters?filter=^u").await;
+    assert_eq!(
+        answer.body,
+        "up::observability_name::up\n\
+         up::default_priority::max_connections::1024\n\
+         up::default_priority::max_pending_requests::1024\n\
+         up::default_priority::max_requests::1024\n\
+         up::default_priority::max_retries::3\n\
+         up::high_priority::max_connections::1024\n\
+         up::high_priority::max_pending_requests::1024\n\
+         up::high_priority::max_requests::1024\n\
+         up::high_priority::max_retries::3\n\
+         up::added_via_api::false\n\
+         up::127.0.0.1:27102::cx_active::0\n\
+         up::127.0.0.1:27102::cx_connect_fail::0\n\
+         up::127.0.0.1:27102::cx_total::0\n\
+         up::127.0.0.1:27102::rq_active::0\n\
+         up::127.0.0.1:27102::rq_error::0\n\
+         up::127.0.0.1:27102::rq_pending_active::0\n\
+         up::127.0.0.1:27102::rq_success::0\n\
+         up::127.0.0.1:27102::rq_timeout::0\n\
+         up::127.0.0.1:27102::rq_total::0\n\
+         up::127.0.0.1:27102::hostname::\n\
+         up::127.0.0.1:27102::health_flags::healthy\n\
+         up::127.0.0.1:27102::weight::1\n\
+         up::127.0.0.1:27102::region::\n\
+         up::127.0.0.1:27102::zone::\n\
+         up::127.0.0.1:27102::sub_zone::\n\
+         up::127.0.0.1:27102::canary::false\n\
+         up::127.0.0.1:27102::priority::0\n\
+         up::127.0.0.1:27102::success_rate::-1\n\
+         up::127.0.0.1:27102::local_origin_success_rate::-1\n"
+    );
+    assert_eq!(
+        admin.get("/clusters?filter=(").await.body,
+        "Invalid re2 regex"
+    );
+    let answer = admin.get("/clusters?format=json&filter=up").await;
+    let limits = json!({"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 1024, "max_retries": 3});
+    let mut high = limits.clone();
+    high["priority"] = "HIGH".into();
+    assert_eq!(
+        answer.json(),
+        json!({"cluster_statuses": [{
+            "name": "up",
+            "host_statuses": [{
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": 27102}},
+                "stats": [
+                    {"name": "cx_connect_fail"}, {"name": "cx_total"}, {"name": "rq_error"},
+                    {"name": "rq_success"}, {"name": "rq_timeout"}, {"name": "rq_total"},
+                    {"type": "GAUGE", "name": "cx_active"}, {"type": "GAUGE", "name": "rq_active"},
+                    {"type": "GAUGE", "name": "rq_pending_active"},
+                ],
+                "health_status": {"eds_health_status": "HEALTHY"},
+                "weight": 1,
+                "locality": {},
+            }],
+            "circuit_breakers": {"thresholds": [limits, high]},
+            "observability_name": "up",
+        }]})
+    );
+}
+
+#[tokio::test]
+async fn server_info_is_handwritten() {
+    let admin = start().await;
+    let info = admin.get("/server_info").await.json();
+    assert_eq!(
+        info,
+        json!({
+            "version": "v", "state": "LIVE", "uptime_current_epoch": "0s", "uptime_all_epochs": "0s",
+            "hot_restart_version": "disabled", "command_line_options": {"concurrency": 1},
+            "node": {"id": "nid"}, "hot_restart_initializing": false,
+        })
+    );
+    assert_eq!(admin.get("/hot_restart_version").await.body, "disabled");
+    let memory = admin.get("/memory").await.json();
+    assert!(memory["total_physical_bytes"].is_string());
+}
+
+#[tokio::test]
+async fn the_home_page_links_what_can_be_read() {
+    let admin = start().await;
+    let answer = admin.get("/").await;
+    assert!(
+        answer
+            .head
+            .contains("content-type: text/html; charset=UTF-8\r\n")
+    );
+    assert!(answer.body.contains("<a href='/stats/prometheus'>"));
+    assert!(
+        answer
+            .body
+            .contains("<form action='/quitquitquit' method='post'>")
+    );
+    assert!(
+        admin
+            .get("/help")
+            .await
+            .body
+            .starts_with("admin commands are:\n")
+    );
+}
