@@ -1,4 +1,24 @@
-//! HTTP: the connection manager, routes and filters, and beneath them the codecs.
+//! HTTP: the connection manager, its codecs, routes and filters, and the router that forwards a request upstream.
+//!
+//! Read [`stream`] first: one request from head to log line. This floor knows nothing of listeners.
 
 pub mod codec;
+pub mod config;
+pub mod fields;
+pub mod filter;
+pub mod hcm;
+mod hop_by_hop;
+pub mod local_reply;
+pub mod normalize;
+mod path;
+mod request_headers;
+mod request_id;
+mod response_headers;
 pub mod route;
+pub mod router;
+mod stats;
+mod stream;
+mod timeout;
+
+pub use config::ListenerContext;
+pub use hcm::HttpConnectionManager;

@@ -25,6 +25,7 @@ use outrigger_core::{
     metadata::Metadata,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
+use outrigger_http::ListenerContext;
 use outrigger_transport::{
     Keepalive, SocketOption, address,
     inspect::{HttpInspectorStats, ListenerFilter},
@@ -64,18 +65,24 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
             "error adding listener '{name_of_address}': no filter chains specified"
         )));
     }
-    let chains = compile_chains(proto, shared.build)?;
     let stats = &shared.build.context.stats;
     let prefix = match proto.stat_prefix.as_str() {
         "" => format!("listener.{name_of_address}."),
         prefix => format!("listener.{prefix}."),
     };
+    let lent = ListenerContext {
+        stat_prefix: &prefix,
+        buffer_limit: proto
+            .per_connection_buffer_limit_bytes
+            .unwrap_or(DEFAULT_BUFFER_LIMIT),
+    };
+    let chains = compile_chains(proto, shared.build, &lent)?;
     let workers = shared.build.context.concurrency.max(1);
     Ok(Listener {
         chains: filter_chain::compile(&name_of_address, &proto.filter_chains, &chains)?,
         default_chain: match &proto.default_filter_chain {
             Some(chain) => {
-                Some(compile_chain(chain, proto, shared.build).at("default_filter_chain")?)
+                Some(compile_chain(chain, shared.build, &lent).at("default_filter_chain")?)
             }
             None => None,
         },
@@ -272,30 +279,28 @@ fn listener_filters(
 fn compile_chains(
     proto: &Proto,
     build: &BuildContext,
+    lent: &ListenerContext<'_>,
 ) -> Result<Vec<Arc<FilterChain>>, ConfigError> {
     proto
         .filter_chains
         .iter()
         .enumerate()
-        .map(|(index, chain)| compile_chain(chain, proto, build).at_index("filter_chains", index))
+        .map(|(index, chain)| compile_chain(chain, build, lent).at_index("filter_chains", index))
         .collect()
 }
 
 fn compile_chain(
     chain: &FilterChainProto,
-    listener: &Proto,
     build: &BuildContext,
+    lent: &ListenerContext<'_>,
 ) -> Result<Arc<FilterChain>, ConfigError> {
     require_raw(chain.transport_socket.as_ref()).at("transport_socket")?;
-    let buffer_limit = listener
-        .per_connection_buffer_limit_bytes
-        .unwrap_or(DEFAULT_BUFFER_LIMIT);
     Ok(Arc::new(FilterChain {
         info: Arc::new(FilterChainInfo {
             name: chain.name.as_str().into(),
             metadata: Metadata::compile(chain.metadata.as_ref()),
         }),
-        filter: network_filter::compile_chain(&chain.filters, build, buffer_limit)?,
+        filter: network_filter::compile_chain(&chain.filters, build, lent)?,
     }))
 }
 

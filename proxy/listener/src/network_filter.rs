@@ -6,12 +6,16 @@ use envoy_api::{
     Message,
     pb::envoy::{
         config::listener::v3::{Filter, filter::ConfigType},
-        extensions::filters::network::tcp_proxy::v3::TcpProxy as TcpProxyProto,
+        extensions::filters::network::{
+            http_connection_manager::v3::HttpConnectionManager as HttpProto,
+            tcp_proxy::v3::TcpProxy as TcpProxyProto,
+        },
     },
     prost_types::Any,
     type_name,
 };
 use outrigger_core::{ConfigError, ConnectionInfo, StreamInfo, error::ConfigResult};
+use outrigger_http::{HttpConnectionManager, ListenerContext};
 use outrigger_network::TcpProxy;
 use outrigger_transport::Stream;
 use outrigger_upstream::BuildContext;
@@ -21,13 +25,14 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum NetworkFilter {
     TcpProxy(Arc<TcpProxy>),
+    Http(Arc<HttpConnectionManager>),
 }
 
 impl NetworkFilter {
     fn compile(
         proto: &Filter,
         build: &BuildContext,
-        buffer_limit: u32,
+        listener: &ListenerContext<'_>,
     ) -> Result<Self, ConfigError> {
         let any = match &proto.config_type {
             Some(ConfigType::TypedConfig(any)) => any,
@@ -40,8 +45,13 @@ impl NetworkFilter {
         match type_name(&any.type_url) {
             "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
                 decode::<TcpProxyProto>(any)
-                    .and_then(|proto| TcpProxy::compile(&proto, build, buffer_limit))
+                    .and_then(|proto| TcpProxy::compile(&proto, build, listener.buffer_limit))
                     .map(Self::TcpProxy)
+            }
+            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
+                decode::<HttpProto>(any)
+                    .and_then(|proto| HttpConnectionManager::compile(&proto, build, listener))
+                    .map(Self::Http)
             }
             other => Err(unknown(&proto.name, other)),
         }
@@ -52,13 +62,14 @@ impl NetworkFilter {
     pub fn extension_name(&self) -> &'static str {
         match self {
             Self::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+            Self::Http(_) => "envoy.filters.network.http_connection_manager",
         }
     }
 
     /// It ends the chain: it owns the bytes.
     fn is_terminal(&self) -> bool {
         match self {
-            Self::TcpProxy(_) => true,
+            Self::TcpProxy(_) | Self::Http(_) => true,
         }
     }
 
@@ -72,6 +83,7 @@ impl NetworkFilter {
                 let mut info = Box::new(StreamInfo::new(connection, start_time, start, id));
                 proxy.serve(stream, &mut info).await;
             }
+            Self::Http(hcm) => Box::pin(hcm.clone().serve(stream, connection)).await,
         }
     }
 }
@@ -80,12 +92,11 @@ impl NetworkFilter {
 pub(crate) fn compile_chain(
     protos: &[Filter],
     build: &BuildContext,
-    buffer_limit: u32,
+    listener: &ListenerContext<'_>,
 ) -> Result<Option<NetworkFilter>, ConfigError> {
     let mut terminal = None;
     for (index, proto) in protos.iter().enumerate() {
-        let filter =
-            NetworkFilter::compile(proto, build, buffer_limit).at_index("filters", index)?;
+        let filter = NetworkFilter::compile(proto, build, listener).at_index("filters", index)?;
         let last = index + 1 == protos.len();
         if filter.is_terminal() != last {
             return Err(misplaced(&proto.name, &filter, last)).at_index("filters", index);

@@ -1,5 +1,6 @@
 //! `DirectResponseAction`: a reply from configuration.
 
+use bytes::Bytes;
 use envoy_api::pb::envoy::config::{
     core::v3::{DataSource, data_source::Specifier},
     route::v3::DirectResponseAction as Proto,
@@ -8,14 +9,14 @@ use outrigger_core::{
     ConfigError,
     error::{ConfigResult, required},
 };
-use std::{fs, sync::Arc};
+use std::fs;
 
 /// A compiled direct response.
 #[derive(Clone, Debug)]
 pub struct DirectResponse {
     pub status: u16,
     /// Empty: no body and no `content-type`.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
 }
 
 impl DirectResponse {
@@ -29,15 +30,15 @@ impl DirectResponse {
             })?;
         let body = match &proto.body {
             Some(source) => load(source, max_body).at("body")?,
-            None => Arc::default(),
+            None => Bytes::new(),
         };
         Ok(Self { status, body })
     }
 }
 
 /// Reads a data source once, when it is compiled.
-fn load(source: &DataSource, max: usize) -> Result<Arc<[u8]>, ConfigError> {
-    let bytes = match required(source.specifier.as_ref(), "specifier")? {
+fn load(source: &DataSource, max: usize) -> Result<Bytes, ConfigError> {
+    let bytes: Vec<u8> = match required(source.specifier.as_ref(), "specifier")? {
         Specifier::InlineString(text) => text.as_bytes().into(),
         Specifier::InlineBytes(bytes) => bytes.as_slice().into(),
         Specifier::Filename(name) => {
@@ -51,21 +52,18 @@ fn load(source: &DataSource, max: usize) -> Result<Arc<[u8]>, ConfigError> {
             }
             fs::read(name)
                 .map_err(|e| ConfigError::new(format!("unable to read file: {name}: {e}")))?
-                .into()
         }
         Specifier::EnvironmentVariable(name) => std::env::var(name)
             .map_err(|_| ConfigError::new(format!("Environment variable doesn't exist: {name}")))?
-            .into_bytes()
-            .into(),
+            .into_bytes(),
     };
-    let bytes: Arc<[u8]> = bytes;
     if bytes.len() > max {
         return Err(ConfigError::new(format!(
             "response body size is {} bytes; maximum is {max}",
             bytes.len()
         )));
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 #[cfg(test)]

@@ -134,6 +134,29 @@ impl RetryOn {
     }
 }
 
+impl Default for RetryPolicy {
+    /// What holds for a request that asks for retries by its headers where the route has no policy.
+    fn default() -> Self {
+        let base = Duration::from_millis(25);
+        Self {
+            retry_on: RetryOn::default(),
+            num_retries: 1,
+            per_try_timeout: None,
+            per_try_idle_timeout: None,
+            retriable_status_codes: Box::default(),
+            retriable_headers: HeaderMatchers::default(),
+            retriable_request_headers: HeaderMatchers::default(),
+            base_interval: base,
+            max_interval: base * 10,
+            rate_limited_reset_headers: Box::default(),
+            rate_limited_max_interval: Duration::from_secs(300),
+            host_selection_retry_max_attempts: 1,
+            host_predicates: HostPredicates::default(),
+            refresh_cluster_on_retry: false,
+        }
+    }
+}
+
 impl RetryPolicy {
     pub(super) fn compile(proto: &Proto) -> Result<Self, ConfigError> {
         let mut base = Duration::from_millis(25);

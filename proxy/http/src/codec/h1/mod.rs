@@ -11,6 +11,7 @@
 
 mod body;
 mod chars;
+pub mod client;
 mod encode;
 mod fields;
 mod framing;
@@ -18,12 +19,15 @@ mod reason;
 mod request;
 mod response;
 mod scan;
+pub mod server;
 mod settings;
 mod target;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use body::{BodyDecoder, Decoded};
+pub use client::{ClientExchange, ExchangeError};
 pub use encode::{
     ConnectionHeader, EncodeError, RequestEncoding, ResponseEncoding, encode_chunk,
     encode_chunk_end, encode_chunk_start, encode_last_chunk, encode_request, encode_response,
@@ -32,5 +36,6 @@ pub use framing::Framing;
 pub use reason::reason_phrase;
 pub use request::{RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};
+pub use server::ServerConnection;
 pub use settings::{FIELDS, HeaderKeyFormat, Http1Settings, UnderscoreAction};
 pub use target::authority_is_valid;

@@ -1,0 +1,234 @@
+//! The upstream side of HTTP/1: one request and its response on a connection lent by the pool.
+
+use super::{
+    BodyDecoder, Decoded, EncodeError, Framing, Http1Settings, RequestEncoding, ResponseHead,
+    ResponseParser, encode_request, writer::BodyWriter,
+};
+use crate::codec::{
+    BodyEvent, CodecError,
+    buffer::{ReadBuffer, WriteBuffer},
+};
+use bytes::Bytes;
+use outrigger_core::{HeaderMap, Method};
+use outrigger_upstream::{CloseReason, Http1Connection};
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+/// Why an exchange with the upstream failed.
+#[derive(Debug)]
+pub enum ExchangeError {
+    /// The upstream does not speak HTTP/1 as Envoy accepts it.
+    Protocol(CodecError),
+    /// The connection ended, by FIN or reset.
+    Terminated,
+}
+
+impl From<io::Error> for ExchangeError {
+    fn from(_: io::Error) -> Self {
+        Self::Terminated
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct ClientExchange {
+    connection: Http1Connection,
+    settings: Http1Settings,
+    method: Method,
+    read: ReadBuffer,
+    write: WriteBuffer,
+    parser: ResponseParser,
+    body: BodyDecoder,
+    body_out: BodyWriter,
+    buffer_limit: usize,
+    request_ended: bool,
+    keep_alive: bool,
+    ended: bool,
+    head_bytes: u64,
+}
+
+impl ClientExchange {
+    pub fn new(
+        connection: Http1Connection,
+        settings: Http1Settings,
+        method: Method,
+        buffer_limit: usize,
+    ) -> Self {
+        let body = BodyDecoder::new(Framing::None, &settings);
+        Self {
+            connection,
+            settings,
+            method,
+            read: ReadBuffer::default(),
+            write: WriteBuffer::default(),
+            parser: ResponseParser::default(),
+            body,
+            body_out: BodyWriter::default(),
+            buffer_limit,
+            request_ended: false,
+            keep_alive: true,
+            ended: false,
+            head_bytes: 0,
+        }
+    }
+
+    pub fn connection(&self) -> &Http1Connection {
+        &self.connection
+    }
+
+    /// Bytes read in this exchange.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.total
+    }
+
+    /// Bytes written in this exchange.
+    pub fn bytes_written(&self) -> u64 {
+        self.write.total
+    }
+
+    /// Writes the request head. `end`: there is no body.
+    pub fn send_head(&mut self, headers: &HeaderMap, end: bool) -> Result<(), EncodeError> {
+        let how = RequestEncoding {
+            end_stream: end,
+            header_key_format: self.settings.header_key_format,
+            fully_qualified_url: self.settings.send_fully_qualified_url,
+        };
+        let framing = encode_request(self.write.tail(), headers, how)?;
+        self.body_out = BodyWriter::new(
+            framing,
+            self.settings.header_key_format,
+            self.settings.enable_trailers,
+        );
+        self.request_ended = end;
+        Ok(())
+    }
+
+    pub fn send_data(&mut self, data: Bytes) {
+        self.body_out.data(&mut self.write, data);
+    }
+
+    pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
+        self.body_out.end(&mut self.write, trailers);
+        self.request_ended = true;
+    }
+
+    pub fn is_backed_up(&self) -> bool {
+        self.write.len() >= self.buffer_limit
+    }
+
+    pub fn is_flushed(&self) -> bool {
+        self.write.is_empty()
+    }
+
+    /// A failed write is not an error of its own: the upstream may have answered before it closed, so reading decides.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.write.poll_flush(&mut self.connection.stream, cx)) {
+            Ok(()) => {}
+            Err(_) => {
+                self.write.clear();
+                self.keep_alive = false;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads the next response head, informational ones included.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut HeaderMap,
+    ) -> Poll<Result<ResponseHead, ExchangeError>> {
+        loop {
+            if !self.read.is_empty()
+                && let Some(head) = self
+                    .parser
+                    .parse(self.read.bytes(), &self.settings, self.method, headers)
+                    .map_err(ExchangeError::Protocol)?
+            {
+                self.body = BodyDecoder::new(head.framing, &self.settings);
+                self.keep_alive &= head.keep_alive;
+                self.head_bytes = head.head_bytes as u64;
+                return Poll::Ready(Ok(head));
+            }
+            if self.ended {
+                return Poll::Ready(Err(ExchangeError::Terminated));
+            }
+            self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
+        }
+    }
+
+    /// Reads the next piece of the response body.
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        trailers: &mut HeaderMap,
+    ) -> Poll<Result<BodyEvent, ExchangeError>> {
+        loop {
+            match self
+                .body
+                .decode(self.read.bytes(), trailers)
+                .map_err(ExchangeError::Protocol)?
+            {
+                Decoded::Data(data) => return Poll::Ready(Ok(BodyEvent::Data(data))),
+                Decoded::Trailers => return Poll::Ready(Ok(BodyEvent::Trailers)),
+                Decoded::End => return Poll::Ready(Ok(BodyEvent::End)),
+                Decoded::NeedMore if self.ended => {
+                    return Poll::Ready(match self.body.on_eof() {
+                        true => Ok(BodyEvent::End),
+                        false => Err(ExchangeError::Terminated),
+                    });
+                }
+                Decoded::NeedMore => {
+                    self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
+                }
+            }
+        }
+    }
+
+    /// The response has been read to its end.
+    pub fn response_complete(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// Bytes of the response head.
+    pub fn head_bytes(&self) -> u64 {
+        self.head_bytes
+    }
+
+    /// Ends the exchange after a complete response: the connection goes back to its pool if it can serve again, that
+    /// is if the request was written whole, nothing follows the response and both sides keep it alive.
+    pub fn finish(mut self) {
+        let reusable = self.keep_alive
+            && !self.ended
+            && self.request_ended
+            && self.write.is_empty()
+            && self.read.is_empty();
+        self.read.release();
+        if reusable {
+            return self.connection.release();
+        }
+        let reason = if self.ended {
+            CloseReason::Remote
+        } else {
+            CloseReason::Local
+        };
+        self.connection.finish();
+        self.connection.close(reason);
+    }
+
+    /// Gives up on the exchange: the connection cannot serve again.
+    pub fn close(self, reason: CloseReason) {
+        self.connection.close(reason);
+    }
+
+    /// Ends an exchange whose response nobody wants: the connection survives if nothing of it is left to read.
+    pub fn finish_or_close(self) {
+        if self.body.is_done() {
+            self.finish();
+        } else {
+            self.close(CloseReason::Local);
+        }
+    }
+}

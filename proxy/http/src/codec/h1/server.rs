@@ -1,0 +1,249 @@
+//! The downstream side of HTTP/1: one connection, its requests one after the other.
+
+use super::{
+    BodyDecoder, ConnectionHeader, Decoded, EncodeError, Framing, Http1Settings, RequestHead,
+    RequestParser, ResponseEncoding, encode_response, writer::BodyWriter,
+};
+use crate::codec::{
+    BodyEvent, CodecError,
+    buffer::{ReadBuffer, WriteBuffer},
+};
+use bytes::Bytes;
+use outrigger_core::{HeaderMap, Method, Protocol};
+use outrigger_transport::Stream;
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+/// Why no further request can be read.
+#[derive(Debug)]
+pub enum RequestError {
+    /// The bytes are no HTTP/1 that Envoy accepts; the error says what to answer.
+    Codec(CodecError),
+    /// The client closed or reset the connection.
+    Closed,
+}
+
+impl From<io::Error> for RequestError {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+/// What of the response head depends on the request and the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseContext {
+    pub protocol: Protocol,
+    pub method: Method,
+    pub connection: ConnectionHeader,
+}
+
+/// A downstream HTTP/1 connection.
+#[derive(Debug)]
+pub struct ServerConnection {
+    stream: Stream,
+    settings: Arc<Http1Settings>,
+    read: ReadBuffer,
+    write: WriteBuffer,
+    parser: RequestParser,
+    body: BodyDecoder,
+    body_out: BodyWriter,
+    buffer_limit: usize,
+    /// The client has sent FIN.
+    ended: bool,
+}
+
+impl ServerConnection {
+    /// `buffer_limit`: the listener's `per_connection_buffer_limit_bytes`.
+    pub fn new(stream: Stream, settings: Arc<Http1Settings>, buffer_limit: usize) -> Self {
+        let body = BodyDecoder::new(Framing::None, &settings);
+        Self {
+            stream,
+            settings,
+            read: ReadBuffer::default(),
+            write: WriteBuffer::default(),
+            parser: RequestParser::default(),
+            body,
+            body_out: BodyWriter::default(),
+            buffer_limit,
+            ended: false,
+        }
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Bytes read from the socket since it was accepted.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.total
+    }
+
+    /// Bytes written to the socket since it was accepted.
+    pub fn bytes_written(&self) -> u64 {
+        self.write.total
+    }
+
+    /// Some bytes of a request head have arrived.
+    pub fn head_started(&self) -> bool {
+        !self.read.is_empty()
+    }
+
+    /// Reads the next request head. `None`: the client has closed between two requests.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut HeaderMap,
+    ) -> Poll<Result<Option<RequestHead>, RequestError>> {
+        loop {
+            if !self.read.is_empty()
+                && let Some(head) = self
+                    .parser
+                    .parse(self.read.bytes(), &self.settings, headers)
+                    .map_err(RequestError::Codec)?
+            {
+                self.body = BodyDecoder::new(head.framing, &self.settings);
+                return Poll::Ready(Ok(Some(head)));
+            }
+            if self.ended {
+                let clean = self.read.is_empty();
+                return Poll::Ready(if clean {
+                    Ok(None)
+                } else {
+                    Err(RequestError::Closed)
+                });
+            }
+            self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+        }
+    }
+
+    /// Reads the next piece of the request body.
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        trailers: &mut HeaderMap,
+    ) -> Poll<Result<BodyEvent, RequestError>> {
+        loop {
+            match self
+                .body
+                .decode(self.read.bytes(), trailers)
+                .map_err(RequestError::Codec)?
+            {
+                Decoded::Data(data) => return Poll::Ready(Ok(BodyEvent::Data(data))),
+                Decoded::Trailers => return Poll::Ready(Ok(BodyEvent::Trailers)),
+                Decoded::End => return Poll::Ready(Ok(BodyEvent::End)),
+                Decoded::NeedMore if self.ended => return Poll::Ready(Err(RequestError::Closed)),
+                Decoded::NeedMore => {
+                    self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+                }
+            }
+        }
+    }
+
+    /// The request has been read to its end.
+    pub fn request_complete(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// Between the end of a request and its response: ready only when the client is gone. What arrives meanwhile is
+    /// the next request and waits, up to one buffer.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        const READ_AHEAD: usize = 16 * 1024;
+        while !self.ended && self.read.len() < READ_AHEAD {
+            match ready!(self.read.poll_fill(&mut self.stream, cx)) {
+                Ok(0) | Err(_) => self.ended = true,
+                Ok(_) => {}
+            }
+        }
+        if self.ended {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Writes an interim response such as `HTTP/1.1 100 Continue`.
+    pub fn send_informational(&mut self, headers: &HeaderMap, to: ResponseContext) {
+        // An interim response that cannot be written is one that the client can do without.
+        let _ = self.encode(headers, to, true);
+    }
+
+    /// Writes the response head. `end`: there is no body.
+    pub fn send_head(
+        &mut self,
+        headers: &HeaderMap,
+        to: ResponseContext,
+        end: bool,
+    ) -> Result<(), EncodeError> {
+        let framing = self.encode(headers, to, end)?;
+        self.body_out = BodyWriter::new(
+            framing,
+            self.settings.header_key_format,
+            self.settings.enable_trailers,
+        );
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        headers: &HeaderMap,
+        to: ResponseContext,
+        end: bool,
+    ) -> Result<Framing, EncodeError> {
+        let how = ResponseEncoding {
+            protocol: to.protocol,
+            method: to.method,
+            end_stream: end,
+            connection: to.connection,
+            header_key_format: self.settings.header_key_format,
+        };
+        encode_response(self.write.tail(), headers, how)
+    }
+
+    /// Writes a piece of the response body.
+    pub fn send_data(&mut self, data: Bytes) {
+        self.body_out.data(&mut self.write, data);
+    }
+
+    /// Ends the response body.
+    pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
+        self.body_out.end(&mut self.write, trailers);
+    }
+
+    /// The response that is being written ends when the connection closes.
+    pub fn response_ends_by_close(&self) -> bool {
+        self.body_out.ends_by_close()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn buffered(&self) -> usize {
+        self.write.len()
+    }
+
+    /// More is waiting to be written than the buffer limit allows: the source must pause.
+    pub fn is_backed_up(&self) -> bool {
+        self.write.len() >= self.buffer_limit
+    }
+
+    /// Everything has been handed to the socket.
+    pub fn is_flushed(&self) -> bool {
+        self.write.is_empty()
+    }
+
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write.poll_flush(&mut self.stream, cx)
+    }
+
+    /// Reads and forgets what the client still sends; ready when it has closed. Delayed close waits on this.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.ended {
+            match ready!(self.read.poll_fill(&mut self.stream, cx)) {
+                Ok(0) | Err(_) => self.ended = true,
+                Ok(_) => self.read.bytes().clear(),
+            }
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Puts a body behind a head that was written: as chunks or as it is, whatever the head promised.
+
+use super::{Framing, HeaderKeyFormat, encode_chunk_end, encode_chunk_start, encode_last_chunk};
+use crate::codec::buffer::WriteBuffer;
+use bytes::Bytes;
+use outrigger_core::HeaderMap;
+
+/// Writes the body of one message.
+#[derive(Debug)]
+pub struct BodyWriter {
+    framing: Framing,
+    format: HeaderKeyFormat,
+    trailers: bool,
+}
+
+impl Default for BodyWriter {
+    fn default() -> Self {
+        Self {
+            framing: Framing::None,
+            format: HeaderKeyFormat::Default,
+            trailers: false,
+        }
+    }
+}
+
+impl BodyWriter {
+    /// `framing` is what encoding the head returned; `trailers`: `enable_trailers`.
+    pub fn new(framing: Framing, format: HeaderKeyFormat, trailers: bool) -> Self {
+        Self {
+            framing,
+            format,
+            trailers,
+        }
+    }
+
+    /// Data behind a head that promised none (a response to HEAD) is dropped.
+    pub fn data(&self, out: &mut WriteBuffer, data: Bytes) {
+        match self.framing {
+            Framing::None => {}
+            Framing::Chunked => {
+                encode_chunk_start(out.tail(), data.len() as u64);
+                out.push(data);
+                encode_chunk_end(out.tail());
+            }
+            Framing::Length(_) | Framing::UntilClose => out.push(data),
+        }
+    }
+
+    pub fn end(&self, out: &mut WriteBuffer, trailers: Option<&HeaderMap>) {
+        if self.framing != Framing::Chunked {
+            return;
+        }
+        let trailers = trailers.filter(|_| self.trailers);
+        if encode_last_chunk(out.tail(), trailers, self.format).is_err() {
+            // Trailers that would split lines are left out; the body itself is whole.
+            let _ = encode_last_chunk(out.tail(), None, self.format);
+        }
+    }
+
+    /// Only closing the connection ends this body.
+    pub fn ends_by_close(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+}

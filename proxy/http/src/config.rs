@@ -1,0 +1,187 @@
+//! Compiles `HttpConnectionManager` from its proto.
+
+use crate::{
+    codec::h1::Http1Settings,
+    filter::FilterChain,
+    hcm::{HttpConnectionManager, PathOptions, Timeouts},
+    request_headers::RequestHeaderConfig,
+    response_headers::{ResponseHeaderConfig, ServerHeader},
+    route::RouteTable,
+    stats::{HcmStats, Http1Stats, ListenerHttpStats},
+};
+use envoy_api::pb::envoy::{
+    config::core::v3::HttpProtocolOptions,
+    extensions::filters::network::http_connection_manager::v3::{
+        HttpConnectionManager as Proto, http_connection_manager as hcm,
+    },
+};
+use outrigger_core::{
+    ConfigError,
+    error::{ConfigResult, required},
+    matcher::CidrList,
+};
+use outrigger_upstream::BuildContext;
+use std::{sync::Arc, time::Duration};
+
+/// What the listener lends to the connection manager that it holds.
+#[derive(Debug)]
+pub struct ListenerContext<'a> {
+    /// `listener.<address>.`: where `http.<stat_prefix>.downstream_rq_*` is counted a second time.
+    pub stat_prefix: &'a str,
+    /// `per_connection_buffer_limit_bytes`.
+    pub buffer_limit: u32,
+}
+
+impl HttpConnectionManager {
+    /// Everything that a request needs is resolved here: routes, clusters, filters, formats, stats.
+    pub fn compile(
+        proto: &Proto,
+        build: &BuildContext,
+        listener: &ListenerContext<'_>,
+    ) -> Result<Arc<Self>, ConfigError> {
+        codec_type(proto)?;
+        let filters = FilterChain::compile(&proto.http_filters)?;
+        let routes = match required(proto.route_specifier.as_ref(), "route_specifier")? {
+            hcm::RouteSpecifier::RouteConfig(routes) => RouteTable::compile(
+                routes,
+                build,
+                &filters,
+                routes.validate_clusters.unwrap_or(true),
+            )
+            .at("route_config")?,
+            hcm::RouteSpecifier::Rds(_) => {
+                return Err(ConfigError::new("xDS is not supported").at("rds"));
+            }
+            hcm::RouteSpecifier::ScopedRoutes(_) => {
+                return Err(ConfigError::new("scoped routes are not supported").at("scoped_routes"));
+            }
+        };
+        let common = proto.common_http_protocol_options.unwrap_or_default();
+        let stats = &build.context.stats;
+        let via: Option<Arc<str>> = (!proto.via.is_empty()).then(|| proto.via.as_str().into());
+        Ok(Arc::new(Self {
+            stats: stats.register(&format!("http.{}.", proto.stat_prefix), HcmStats::default()),
+            listener_stats: stats.register(
+                &format!("{}http.{}.", listener.stat_prefix, proto.stat_prefix),
+                ListenerHttpStats::default(),
+            ),
+            http1_stats: stats.register("http1.", Http1Stats::default()),
+            http1: Arc::new(
+                Http1Settings::downstream(
+                    proto.http_protocol_options.as_ref(),
+                    Some(&common),
+                    proto.max_request_headers_kb,
+                )
+                .at("http_protocol_options")?,
+            ),
+            timeouts: timeouts(proto, &common)?,
+            max_requests_per_connection: common.max_requests_per_connection.filter(|&n| n > 0),
+            request_headers: request_headers(proto, build, via.clone())?,
+            response_headers: ResponseHeaderConfig {
+                server: match proto.server_header_transformation() {
+                    hcm::ServerHeaderTransformation::Overwrite => ServerHeader::Overwrite,
+                    hcm::ServerHeaderTransformation::AppendIfAbsent => ServerHeader::AppendIfAbsent,
+                    hcm::ServerHeaderTransformation::PassThrough => ServerHeader::PassThrough,
+                },
+                server_name: if proto.server_name.is_empty() {
+                    "envoy"
+                } else {
+                    &proto.server_name
+                }
+                .into(),
+                via,
+                always_set_request_id: proto.always_set_request_id_in_response,
+            },
+            clusters: build.clusters.clone(),
+            path: path_options(proto),
+            proxy_100_continue: proto.proxy_100_continue,
+            buffer_limit: listener.buffer_limit as usize,
+            filters,
+            routes,
+        }))
+    }
+}
+
+fn codec_type(proto: &Proto) -> Result<(), ConfigError> {
+    match proto.codec_type() {
+        hcm::CodecType::Auto | hcm::CodecType::Http1 => Ok(()),
+        other => Err(
+            ConfigError::new(format!("{} is not supported", other.as_str_name())).at("codec_type"),
+        ),
+    }
+}
+
+fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, ConfigError> {
+    Ok(Timeouts {
+        connection_idle: duration(&common.idle_timeout, Some(Duration::from_secs(3600)))
+            .at("idle_timeout")?,
+        max_connection_duration: duration(&common.max_connection_duration, None)
+            .at("max_connection_duration")?,
+        max_stream_duration: duration(&common.max_stream_duration, None)
+            .at("max_stream_duration")?,
+        stream_idle: duration(&proto.stream_idle_timeout, Some(Duration::from_secs(300)))
+            .at("stream_idle_timeout")?,
+        request: duration(&proto.request_timeout, None).at("request_timeout")?,
+        request_headers: duration(&proto.request_headers_timeout, None)
+            .at("request_headers_timeout")?,
+        delayed_close: duration(&proto.delayed_close_timeout, Some(Duration::from_secs(1)))
+            .at("delayed_close_timeout")?,
+        drain: duration(&proto.drain_timeout, Some(Duration::from_secs(5))).at("drain_timeout")?,
+    })
+}
+
+/// A timeout field: missing means the default, zero means none.
+pub fn duration(
+    field: &Option<envoy_api::prost_types::Duration>,
+    default: Option<Duration>,
+) -> Result<Option<Duration>, ConfigError> {
+    let Some(field) = field else {
+        return Ok(default);
+    };
+    let duration = Duration::try_from(*field)
+        .map_err(|_| ConfigError::new("Invalid duration: Expected positive duration"))?;
+    Ok((!duration.is_zero()).then_some(duration))
+}
+
+fn request_headers(
+    proto: &Proto,
+    build: &BuildContext,
+    via: Option<Arc<str>>,
+) -> Result<RequestHeaderConfig, ConfigError> {
+    let internal = proto.internal_address_config.clone().unwrap_or_default();
+    let internal_addresses = CidrList::compile(&internal.cidr_ranges)
+        .at("cidr_ranges")
+        .at("internal_address_config")?;
+    let local = &build.context.local_info;
+    Ok(RequestHeaderConfig {
+        use_remote_address: proto.use_remote_address.unwrap_or(false),
+        xff_num_trusted_hops: proto.xff_num_trusted_hops as usize,
+        skip_xff_append: proto.skip_xff_append,
+        append_x_forwarded_port: proto.append_x_forwarded_port,
+        internal_addresses,
+        internal_unix_sockets: internal.unix_sockets,
+        user_agent: proto
+            .add_user_agent
+            .unwrap_or(false)
+            .then(|| local.cluster.clone()),
+        node_id: local.node_id.clone(),
+        via,
+        generate_request_id: proto.generate_request_id.unwrap_or(true),
+        preserve_external_request_id: proto.preserve_external_request_id,
+        local_address: local.address,
+    })
+}
+
+fn path_options(proto: &Proto) -> PathOptions {
+    PathOptions {
+        normalize: proto.normalize_path.unwrap_or(false),
+        merge_slashes: proto.merge_slashes,
+        escaped_slashes: proto.path_with_escaped_slashes_action(),
+        strip_matching_host_port: proto.strip_matching_host_port,
+        strip_any_host_port: matches!(
+            proto.strip_port_mode,
+            Some(hcm::StripPortMode::StripAnyHostPort(true))
+        ),
+        strip_trailing_host_dot: proto.strip_trailing_host_dot,
+    }
+}

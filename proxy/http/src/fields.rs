@@ -1,0 +1,224 @@
+//! The fate of every field of the connection manager and of the HTTP filters.
+
+use outrigger_core::field::{Fate::Ignored, Fate::Rejected, Message, USED};
+
+const NO_TLS: &str =
+    "it reads a client certificate, and downstream TLS is not supported by this version";
+const NO_H2: &str = "it configures HTTP/2, which this version does not accept from clients";
+const LATER: &str = "not supported by this version";
+
+/// The tables of this floor: the connection manager, its filters and its routes.
+pub fn fields() -> impl Iterator<Item = &'static Message> {
+    FIELDS.iter().chain(crate::route::FIELDS)
+}
+
+const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        fields: &[
+            ("codec_type", USED),
+            ("stat_prefix", USED),
+            ("rds", Rejected(LATER)),
+            ("route_config", USED),
+            ("scoped_routes", Rejected(LATER)),
+            ("http_filters", USED),
+            ("add_user_agent", USED),
+            ("tracing", Rejected(LATER)),
+            ("common_http_protocol_options", USED),
+            ("http1_safe_max_connection_duration", Rejected(LATER)),
+            ("http_protocol_options", USED),
+            ("http2_protocol_options", Ignored(NO_H2)),
+            ("http3_protocol_options", Rejected(LATER)),
+            ("server_name", USED),
+            ("server_header_transformation", USED),
+            ("scheme_header_transformation", Rejected(LATER)),
+            ("max_request_headers_kb", USED),
+            ("stream_idle_timeout", USED),
+            ("stream_flush_timeout", Rejected(LATER)),
+            ("request_timeout", USED),
+            ("request_headers_timeout", USED),
+            ("drain_timeout", USED),
+            ("drain_timeout_jitter", Rejected(LATER)),
+            ("delayed_close_timeout", USED),
+            ("access_log", USED),
+            (
+                "access_log_flush_interval",
+                Rejected("use access_log_options"),
+            ),
+            (
+                "flush_access_log_on_new_request",
+                Rejected("use access_log_options"),
+            ),
+            ("access_log_options", USED),
+            ("use_remote_address", USED),
+            ("xff_num_trusted_hops", USED),
+            ("original_ip_detection_extensions", Rejected(LATER)),
+            ("early_header_mutation_extensions", Rejected(LATER)),
+            ("internal_address_config", USED),
+            ("skip_xff_append", USED),
+            ("via", USED),
+            ("generate_request_id", USED),
+            ("preserve_external_request_id", USED),
+            ("always_set_request_id_in_response", USED),
+            ("forward_client_cert_details", Ignored(NO_TLS)),
+            ("set_current_client_cert_details", Ignored(NO_TLS)),
+            ("forward_client_cert_matcher", Rejected(LATER)),
+            ("proxy_100_continue", USED),
+            (
+                "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+                Rejected(LATER),
+            ),
+            ("upgrade_configs", Rejected(LATER)),
+            ("normalize_path", USED),
+            ("merge_slashes", USED),
+            ("path_with_escaped_slashes_action", USED),
+            ("request_id_extension", USED),
+            ("local_reply_config", Rejected(LATER)),
+            ("strip_matching_host_port", USED),
+            ("strip_any_host_port", USED),
+            ("stream_error_on_invalid_http_message", Ignored(NO_H2)),
+            ("path_normalization_options", Rejected(LATER)),
+            ("strip_trailing_host_dot", USED),
+            ("proxy_status_config", Rejected(LATER)),
+            ("typed_header_validation_config", Rejected(LATER)),
+            ("append_x_forwarded_port", USED),
+            ("append_local_overload", Rejected(LATER)),
+            ("add_proxy_protocol_connection_state", Rejected(LATER)),
+            ("forward_proto_config", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+        fields: &[("unix_sockets", USED), ("cidr_ranges", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions",
+        fields: &[
+            ("access_log_flush_interval", USED),
+            ("flush_access_log_on_new_request", USED),
+            (
+                "flush_log_on_tunnel_successfully_established",
+                Ignored("there are no tunnels in this version"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+        fields: &[
+            ("subject", Ignored(NO_TLS)),
+            ("cert", Ignored(NO_TLS)),
+            ("chain", Ignored(NO_TLS)),
+            ("dns", Ignored(NO_TLS)),
+            ("uri", Ignored(NO_TLS)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+        fields: &[("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+        fields: &[
+            ("pack_trace_reason", Rejected(LATER)),
+            (
+                "use_request_id_for_trace_sampling",
+                Ignored("there is no tracing in this version"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        fields: &[
+            ("name", USED),
+            ("typed_config", USED),
+            ("config_discovery", Rejected(LATER)),
+            ("is_optional", USED),
+            ("disabled", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions",
+        fields: &[
+            ("allow_absolute_url", USED),
+            ("accept_http_10", USED),
+            ("default_host_for_http_10", USED),
+            ("header_key_format", USED),
+            ("enable_trailers", USED),
+            ("allow_chunked_length", USED),
+            (
+                "override_stream_error_on_invalid_http_message",
+                Rejected(LATER),
+            ),
+            ("send_fully_qualified_url", Rejected(LATER)),
+            ("use_balsa_parser", Ignored("there is one HTTP/1 parser")),
+            ("allow_custom_methods", USED),
+            ("ignore_http_11_upgrade", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
+        fields: &[
+            ("proper_case_words", USED),
+            ("stateful_formatter", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.core.v3.HttpProtocolOptions",
+        fields: &[
+            ("idle_timeout", USED),
+            ("max_connection_duration", USED),
+            ("max_connection_duration_jitter", Rejected(LATER)),
+            ("max_headers_count", USED),
+            ("max_response_headers_kb", USED),
+            ("max_stream_duration", USED),
+            ("headers_with_underscores_action", USED),
+            ("max_requests_per_connection", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.router.v3.Router",
+        fields: &[
+            ("dynamic_stats", USED),
+            (
+                "start_child_span",
+                Ignored("there is no tracing in this version"),
+            ),
+            ("upstream_log", Rejected(LATER)),
+            ("upstream_log_options", Rejected(LATER)),
+            ("suppress_envoy_headers", USED),
+            ("strict_check_headers", Rejected(LATER)),
+            ("respect_expected_rq_timeout", USED),
+            ("suppress_grpc_request_failure_code_stats", USED),
+            ("upstream_http_filters", Rejected(LATER)),
+            (
+                "reject_connect_request_early_data",
+                Ignored("CONNECT is not proxied in this version"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        fields: &[
+            ("mutations", USED),
+            ("most_specific_header_mutations_wins", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        fields: &[("mutations", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.Mutations",
+        fields: &[
+            ("request_mutations", USED),
+            ("query_parameter_mutations", Rejected(LATER)),
+            ("response_mutations", USED),
+            ("response_trailers_mutations", USED),
+            ("request_trailers_mutations", USED),
+        ],
+    },
+];

@@ -1,0 +1,345 @@
+//! The HTTP connection manager: one downstream connection, its requests in order, and its end.
+
+use crate::{
+    codec::h1::{Http1Settings, RequestHead, ServerConnection, server::RequestError},
+    filter::FilterChain,
+    request_headers::RequestHeaderConfig,
+    response_headers::ResponseHeaderConfig,
+    route::RouteTable,
+    stats::{HcmStats, Http1Stats, ListenerHttpStats},
+    stream::{ActiveStream, Messages},
+    timeout::{Timer, earliest},
+};
+use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
+use outrigger_core::ConnectionInfo;
+use outrigger_transport::Stream;
+use outrigger_upstream::ClusterManager;
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use tokio::time::Instant;
+
+/// One connection manager, compiled.
+#[derive(Debug)]
+pub struct HttpConnectionManager {
+    pub(crate) stats: Arc<HcmStats>,
+    pub(crate) listener_stats: Arc<ListenerHttpStats>,
+    pub(crate) http1_stats: Arc<Http1Stats>,
+    pub(crate) http1: Arc<Http1Settings>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) max_requests_per_connection: Option<u32>,
+    pub(crate) request_headers: RequestHeaderConfig,
+    pub(crate) response_headers: ResponseHeaderConfig,
+    pub(crate) path: PathOptions,
+    pub(crate) proxy_100_continue: bool,
+    /// `per_connection_buffer_limit_bytes` of the listener.
+    pub(crate) buffer_limit: usize,
+    pub(crate) clusters: Arc<ClusterManager>,
+    pub(crate) filters: FilterChain,
+    pub(crate) routes: Arc<RouteTable>,
+}
+
+/// Every timeout of the connection manager; `None` is off.
+#[derive(Debug, Clone, Default)]
+pub struct Timeouts {
+    pub connection_idle: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    pub max_stream_duration: Option<Duration>,
+    pub stream_idle: Option<Duration>,
+    pub request: Option<Duration>,
+    pub request_headers: Option<Duration>,
+    pub delayed_close: Option<Duration>,
+    pub drain: Option<Duration>,
+}
+
+/// How path and host are made canonical.
+#[derive(Debug, Clone)]
+pub struct PathOptions {
+    pub normalize: bool,
+    pub merge_slashes: bool,
+    pub escaped_slashes: PathWithEscapedSlashesAction,
+    pub strip_matching_host_port: bool,
+    pub strip_any_host_port: bool,
+    pub strip_trailing_host_dot: bool,
+}
+
+/// How a connection ends once its last response is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// The client is gone, or must be dropped: nothing is written any more.
+    Now,
+    /// FIN as soon as everything is written.
+    Flush,
+    /// Everything is written, then the client has `delayed_close_timeout` to close first: a client that still sends
+    /// would otherwise lose the response to a reset.
+    Delayed,
+}
+
+/// Draining says `connection: close` on each response; closing ends the connection after the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DrainState {
+    NotDraining,
+    Draining { until: Option<Instant> },
+    Closing,
+}
+
+/// One downstream connection under the connection manager.
+pub(crate) struct Connection {
+    pub hcm: Arc<HttpConnectionManager>,
+    pub info: Arc<ConnectionInfo>,
+    pub codec: ServerConnection,
+    pub timer: Timer,
+    pub drain: DrainState,
+    requests: u32,
+    duration_deadline: Option<Instant>,
+    counted: bool,
+    reported_rx: u64,
+    reported_tx: u64,
+    remote_close: bool,
+    pub active_request: bool,
+}
+
+/// What the wait for a request ended with.
+enum Next {
+    Request(RequestHead),
+    Error(RequestError),
+    HeaderTimeout,
+    End(Close),
+}
+
+impl HttpConnectionManager {
+    /// Serves one connection until it ends.
+    pub async fn serve(self: Arc<Self>, stream: Stream, info: Arc<ConnectionInfo>) {
+        let codec = ServerConnection::new(stream, self.http1.clone(), self.buffer_limit);
+        self.stats.downstream_cx_total.inc();
+        self.stats.downstream_cx_active.inc();
+        let duration_deadline = self
+            .timeouts
+            .max_connection_duration
+            .map(|d| info.start + d);
+        let mut connection = Connection {
+            hcm: self,
+            info,
+            codec,
+            timer: Timer::default(),
+            drain: DrainState::NotDraining,
+            requests: 0,
+            duration_deadline,
+            counted: false,
+            reported_rx: 0,
+            reported_tx: 0,
+            remote_close: false,
+            active_request: false,
+        };
+        let close = connection.run().await;
+        connection.close(close).await;
+    }
+}
+
+impl Connection {
+    async fn run(&mut self) -> Close {
+        loop {
+            let mut messages = None;
+            let next = self.next_request(&mut messages).await;
+            if let Next::End(close) = next {
+                return close;
+            }
+            self.begin_request();
+            let stream = ActiveStream::new(self, messages.unwrap_or_else(Messages::take));
+            let close = match next {
+                Next::Request(head) => stream.run(head).await,
+                Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
+                Next::HeaderTimeout => stream.header_timeout().await,
+                Next::Error(RequestError::Closed) | Next::End(_) => stream.abandon(),
+            };
+            self.active_request = false;
+            self.report_bytes();
+            if let Some(close) = close {
+                return close;
+            }
+        }
+    }
+
+    /// Waits for a request head, under the timeouts that hold between requests.
+    async fn next_request(&mut self, messages: &mut Option<Box<Messages>>) -> Next {
+        let hcm = self.hcm.clone();
+        let mut idle_deadline = hcm.timeouts.connection_idle.map(|d| Instant::now() + d);
+        let mut head_deadline = None;
+        poll_fn(|cx| {
+            loop {
+                let head = &mut messages.get_or_insert_with(Messages::take).request;
+                match self.codec.poll_head(cx, head) {
+                    Poll::Ready(Ok(Some(head))) => return Poll::Ready(Next::Request(head)),
+                    Poll::Ready(Ok(None)) => {
+                        self.remote_close = true;
+                        return Poll::Ready(Next::End(Close::Now));
+                    }
+                    Poll::Ready(Err(RequestError::Closed)) if !self.codec.head_started() => {
+                        self.remote_close = true;
+                        return Poll::Ready(Next::End(Close::Now));
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.remote_close = matches!(error, RequestError::Closed);
+                        return Poll::Ready(Next::Error(error));
+                    }
+                    Poll::Pending => {}
+                }
+                if !self.codec.head_started()
+                    && let Some(unused) = messages.take()
+                {
+                    unused.give_back();
+                }
+                if self.codec.head_started() && head_deadline.is_none() {
+                    self.count_codec();
+                    head_deadline = hcm.timeouts.request_headers.map(|d| Instant::now() + d);
+                }
+                let drain_deadline = match self.drain {
+                    DrainState::Draining { until } => until,
+                    _ => earliest(self.duration_deadline, idle_deadline),
+                };
+                let deadline = earliest(drain_deadline, head_deadline);
+                if self.timer.poll_deadline(cx, deadline).is_pending() {
+                    return Poll::Pending;
+                }
+                let now = Instant::now();
+                let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
+                if passed(head_deadline) {
+                    return Poll::Ready(Next::HeaderTimeout);
+                }
+                if matches!(self.drain, DrainState::Draining { .. }) {
+                    return Poll::Ready(Next::End(Close::Delayed));
+                }
+                if passed(self.duration_deadline) {
+                    self.max_duration_reached();
+                } else {
+                    idle_deadline = None;
+                    hcm.stats.downstream_cx_idle_timeout.inc();
+                }
+                if !self.counted {
+                    // Nothing was ever received: there is no codec to drain.
+                    return Poll::Ready(Next::End(Close::Flush));
+                }
+                self.start_drain(now);
+            }
+        })
+        .await
+    }
+
+    /// `max_connection_duration` has passed: the connection drains.
+    pub fn max_duration_reached(&mut self) {
+        self.duration_deadline = None;
+        self.hcm.stats.downstream_cx_max_duration_reached.inc();
+    }
+
+    pub fn duration_deadline(&self) -> Option<Instant> {
+        self.duration_deadline
+    }
+
+    pub fn start_drain(&mut self, now: Instant) {
+        if self.drain == DrainState::NotDraining {
+            self.drain = DrainState::Draining {
+                until: self.hcm.timeouts.drain.map(|d| now + d).or(Some(now)),
+            };
+        }
+    }
+
+    fn begin_request(&mut self) {
+        self.count_codec();
+        self.active_request = true;
+        self.requests += 1;
+    }
+
+    /// This request is the last that `max_requests_per_connection` allows.
+    pub fn is_last_request(&self) -> bool {
+        self.hcm
+            .max_requests_per_connection
+            .is_some_and(|max| self.requests >= max)
+    }
+
+    /// The first byte makes an HTTP/1 codec of the connection.
+    fn count_codec(&mut self) {
+        if !self.counted {
+            self.counted = true;
+            self.hcm.stats.downstream_cx_http1_total.inc();
+            self.hcm.stats.downstream_cx_http1_active.inc();
+        }
+    }
+
+    /// Adds what was read and written since the last report.
+    fn report_bytes(&mut self) {
+        let (rx, tx) = (self.codec.bytes_read(), self.codec.bytes_written());
+        self.hcm
+            .stats
+            .downstream_cx_rx_bytes_total
+            .add(rx - self.reported_rx);
+        self.hcm
+            .stats
+            .downstream_cx_tx_bytes_total
+            .add(tx - self.reported_tx);
+        (self.reported_rx, self.reported_tx) = (rx, tx);
+    }
+
+    /// The client has closed or reset the connection.
+    pub fn set_remote_close(&mut self) {
+        self.remote_close = true;
+    }
+
+    async fn close(&mut self, close: Close) {
+        match close {
+            Close::Now => {}
+            Close::Flush => {
+                // An error means that the client is gone already.
+                let _ = poll_fn(|cx| self.codec.poll_flush(cx)).await;
+            }
+            Close::Delayed => self.delayed_close().await,
+        }
+    }
+
+    async fn delayed_close(&mut self) {
+        let deadline = self.hcm.timeouts.delayed_close.map(|d| Instant::now() + d);
+        let timed_out = poll_fn(|cx| {
+            match self.codec.poll_flush(cx) {
+                Poll::Ready(Ok(())) if deadline.is_none() => return Poll::Ready(false),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                _ => {}
+            }
+            if self.codec.poll_drain(cx).is_ready() {
+                self.remote_close = true;
+                return Poll::Ready(false);
+            }
+            self.timer.poll_deadline(cx, deadline).map(|()| true)
+        })
+        .await;
+        if timed_out {
+            self.hcm.stats.downstream_cx_delayed_close_timeout.inc();
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// The connection is accounted for however it ends.
+    fn drop(&mut self) {
+        self.report_bytes();
+        let stats = &self.hcm.stats;
+        stats.downstream_cx_active.dec();
+        if self.counted {
+            stats.downstream_cx_http1_active.dec();
+        }
+        stats.downstream_cx_destroy.inc();
+        if self.remote_close {
+            stats.downstream_cx_destroy_remote.inc();
+        } else {
+            stats.downstream_cx_destroy_local.inc();
+        }
+        if self.active_request {
+            stats.downstream_cx_destroy_active_rq.inc();
+            if self.remote_close {
+                stats.downstream_cx_destroy_remote_active_rq.inc();
+            } else {
+                stats.downstream_cx_destroy_local_active_rq.inc();
+            }
+        }
+        let age = self.info.start.elapsed().as_millis();
+        stats
+            .downstream_cx_length_ms
+            .record(u64::try_from(age).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,166 @@
+//! Answers that the proxy gives itself: Envoy's exact codes, bodies, response flags and details.
+
+use bytes::Bytes;
+use outrigger_core::{HeaderId, HeaderMap, ResponseFlag};
+use std::borrow::Cow;
+
+/// One local reply, before it runs through the response path like any other response.
+#[derive(Debug, Clone)]
+pub struct LocalReply {
+    pub code: u16,
+    pub body: Bytes,
+    pub flag: Option<ResponseFlag>,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: Cow<'static, str>,
+    /// Headers that stand before `content-length`.
+    pub headers: Vec<(HeaderId, Cow<'static, [u8]>)>,
+}
+
+impl LocalReply {
+    pub fn new(code: u16, body: &'static str, details: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            body: Bytes::from_static(body.as_bytes()),
+            flag: None,
+            details: details.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn flag(mut self, flag: ResponseFlag) -> Self {
+        self.flag = Some(flag);
+        self
+    }
+
+    #[must_use]
+    pub fn header(mut self, id: HeaderId, value: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.headers.push((id, value.into()));
+        self
+    }
+
+    /// Writes the response head. To a gRPC client every reply is a trailers-only 200; returns the body to send.
+    pub fn write_head(&self, grpc: bool, head: &mut HeaderMap) -> Bytes {
+        head.clear();
+        let mut digits = itoa::Buffer::new();
+        if grpc {
+            head.append(HeaderId::Status, b"200");
+            head.append(HeaderId::ContentType, b"application/grpc");
+            head.append(
+                HeaderId::GrpcStatus,
+                digits.format(grpc_status(self.code)).as_bytes(),
+            );
+            if !self.body.is_empty() {
+                head.append(HeaderId::GrpcMessage, &percent_encode(&self.body));
+            }
+            for (id, value) in &self.headers {
+                head.append(*id, value);
+            }
+            return Bytes::new();
+        }
+        head.append(HeaderId::Status, digits.format(self.code).as_bytes());
+        for (id, value) in &self.headers {
+            head.append(*id, value);
+        }
+        if !self.body.is_empty() {
+            head.append(
+                HeaderId::ContentLength,
+                digits.format(self.body.len()).as_bytes(),
+            );
+            if !head.contains(HeaderId::ContentType) {
+                head.append(HeaderId::ContentType, b"text/plain");
+            }
+        }
+        self.body.clone()
+    }
+}
+
+/// `application/grpc` or `application/grpc+…`, but not `application/grpc-web`.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(HeaderId::ContentType)
+        .and_then(|t| t.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+}
+
+/// Envoy's `httpToGrpcStatus`.
+fn grpc_status(code: u16) -> u8 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+/// `grpc-message` keeps printable ASCII but `%`.
+fn percent_encode(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len());
+    for &byte in message {
+        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(map: &HeaderMap) -> Vec<String> {
+        map.iter()
+            .map(|(n, v)| {
+                format!(
+                    "{}: {}",
+                    String::from_utf8_lossy(n),
+                    String::from_utf8_lossy(v)
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_plain_reply_has_its_length_and_type() {
+        let reply = LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
+            .header(HeaderId::EnvoyOverloaded, &b"true"[..]);
+        let mut head = HeaderMap::new();
+        assert_eq!(reply.write_head(false, &mut head), "no healthy upstream");
+        assert_eq!(
+            lines(&head),
+            [
+                ":status: 503",
+                "x-envoy-overloaded: true",
+                "content-length: 19",
+                "content-type: text/plain"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_reply_has_no_type() {
+        let mut head = HeaderMap::new();
+        LocalReply::new(404, "", "route_not_found").write_head(false, &mut head);
+        assert_eq!(lines(&head), [":status: 404"]);
+    }
+
+    #[test]
+    fn a_grpc_client_gets_trailers_only() {
+        let mut head = HeaderMap::new();
+        let reply = LocalReply::new(404, "a%\n", "x");
+        assert!(reply.write_head(true, &mut head).is_empty());
+        assert_eq!(
+            lines(&head),
+            [
+                ":status: 200",
+                "content-type: application/grpc",
+                "grpc-status: 12",
+                "grpc-message: a%25%0A"
+            ]
+        );
+    }
+}

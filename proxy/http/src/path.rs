@@ -1,0 +1,165 @@
+//! Makes path and host of a request canonical, or says what is wrong with them, before anything matches on them.
+
+use crate::{
+    codec::h1::authority_is_valid,
+    hcm::HttpConnectionManager,
+    local_reply::LocalReply,
+    normalize,
+};
+use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Slashes;
+use memchr::memchr;
+use outrigger_core::{ConnectionInfo, HeaderId, HeaderMap, Method};
+
+/// Checks and rewrites `:authority` and `:path` in place.
+pub fn sanitize(
+    headers: &mut HeaderMap,
+    hcm: &HttpConnectionManager,
+    connection: &ConnectionInfo,
+    method: Method,
+) -> Result<(), LocalReply> {
+    let Some(authority) = headers.get(HeaderId::Authority) else {
+        return Err(LocalReply::new(400, "", "missing_host_header"));
+    };
+    if !authority_is_valid(authority) {
+        return Err(LocalReply::new(400, "", "http.invalid_authority"));
+    }
+    match headers.get(HeaderId::Path) {
+        None | Some([]) if method == Method::Connect => {}
+        None | Some([]) => return Err(LocalReply::new(404, "", "missing_path_rejected")),
+        Some([b'/', ..]) => {}
+        Some(_) => {
+            hcm.stats.downstream_rq_non_relative_path.inc();
+            return Err(LocalReply::new(404, "", "absolute_path_rejected"));
+        }
+    }
+    if method != Method::Connect {
+        sanitize_path(headers, hcm)?;
+    }
+    sanitize_host(headers, hcm, connection);
+    Ok(())
+}
+
+fn sanitize_path(headers: &mut HeaderMap, hcm: &HttpConnectionManager) -> Result<(), LocalReply> {
+    let options = &hcm.path;
+    let refused = || {
+        hcm.stats.downstream_rq_failed_path_normalization.inc();
+        LocalReply::new(400, "", "path_normalization_failed")
+    };
+    if headers
+        .get(HeaderId::Path)
+        .is_some_and(|path| memchr(b'#', path).is_some())
+    {
+        return Err(refused());
+    }
+    let mut redirect = false;
+    if !matches!(
+        options.escaped_slashes,
+        Slashes::ImplementationSpecificDefault | Slashes::KeepUnchanged
+    ) && let Some(unescaped) = headers
+        .get(HeaderId::Path)
+        .and_then(normalize::unescape_slashes)
+    {
+        match options.escaped_slashes {
+            Slashes::RejectRequest => return Err(refused()),
+            action => redirect = action == Slashes::UnescapeAndRedirect,
+        }
+        headers.set(HeaderId::Path, &unescaped);
+    }
+    if options.normalize
+        && let Some(path) = headers.get(HeaderId::Path)
+        && let Some(canonical) = normalize::canonical(path).map_err(|_| refused())?
+    {
+        headers.set(HeaderId::Path, &canonical);
+    }
+    if options.merge_slashes
+        && let Some(merged) = headers
+            .get(HeaderId::Path)
+            .and_then(normalize::merge_slashes)
+    {
+        headers.set(HeaderId::Path, &merged);
+    }
+    if redirect {
+        hcm.stats
+            .downstream_rq_redirected_with_normalized_path
+            .inc();
+        let location = headers.get(HeaderId::Path).unwrap_or_default().to_vec();
+        return Err(LocalReply::new(307, "", "path_normalization_failed")
+            .header(HeaderId::Location, location));
+    }
+    Ok(())
+}
+
+fn sanitize_host(
+    headers: &mut HeaderMap,
+    hcm: &HttpConnectionManager,
+    connection: &ConnectionInfo,
+) {
+    let options = &hcm.path;
+    if !(options.strip_matching_host_port
+        || options.strip_any_host_port
+        || options.strip_trailing_host_dot)
+    {
+        return;
+    }
+    let Some(authority) = headers.get(HeaderId::Authority) else {
+        return;
+    };
+    let (mut host, mut port) = split_port(authority);
+    if options.strip_trailing_host_dot {
+        host = host.strip_suffix(b".").unwrap_or(host);
+    }
+    let local_port = connection.local_address.ip().map(|a| a.port());
+    let strips = options.strip_any_host_port
+        || options.strip_matching_host_port
+            && local_port.is_some()
+            && parse_port(port) == local_port;
+    if strips {
+        port = b"";
+    }
+    if host.len() + port.len() < authority.len() {
+        let stripped = [host, port].concat();
+        headers.set(HeaderId::Authority, &stripped);
+    }
+}
+
+/// Splits `host:port` into `host` and `:port`; the colons of a bracketed IPv6 address belong to the host.
+fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
+    let at = match authority.iter().rposition(|&b| b == b':') {
+        Some(at) if !authority.get(at..).unwrap_or_default().contains(&b']') => at,
+        _ => return (authority, b""),
+    };
+    match parse_port(authority.get(at..).unwrap_or_default()) {
+        Some(_) => authority.split_at(at),
+        None => (authority, b""),
+    }
+}
+
+fn parse_port(port: &[u8]) -> Option<u16> {
+    std::str::from_utf8(port.strip_prefix(b":")?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_split_off_hosts() {
+        for (authority, host, port) in [
+            ("a", "a", ""),
+            ("a:80", "a", ":80"),
+            ("[::1]:80", "[::1]", ":80"),
+            ("[::1]", "[::1]", ""),
+            ("a:", "a:", ""),
+            ("a:x", "a:x", ""),
+        ] {
+            assert_eq!(
+                split_port(authority.as_bytes()),
+                (host.as_bytes(), port.as_bytes()),
+                "{authority}"
+            );
+        }
+    }
+}

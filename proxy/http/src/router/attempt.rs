@@ -1,0 +1,421 @@
+//! One attempt: a connection to a host, the request on it, and the wait for the response head.
+
+use super::{Forwarding, Outcome, failure::ResetReason};
+use crate::{
+    codec::h1::{
+        ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
+        server::RequestError,
+    },
+    stream::{ActiveStream, Expired, RequestEvent},
+    timeout::earliest,
+};
+use outrigger_core::HeaderId;
+use outrigger_upstream::{
+    CloseReason, ClusterConfig, Http1Connection, PoolFailure,
+    config::HeaderKeyFormat as UpstreamKeyFormat,
+};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How an attempt ended.
+pub(super) enum AttemptEnd {
+    /// The head of a final response stands in the stream's messages.
+    Head {
+        exchange: Box<ClientExchange>,
+        status: u16,
+    },
+    /// No response; `sent`: some of the request was written.
+    Reset {
+        reason: ResetReason,
+        sent: bool,
+    },
+    /// A pooled connection was already closed by the upstream: the request goes out again as if nothing had happened.
+    Stale,
+    NoHost,
+    /// Filters or routes made a head of the request that must not be written.
+    Unwritable(EncodeError),
+    PerTryTimeout {
+        idle: bool,
+    },
+    Expired(Expired),
+    Disconnected(RequestError),
+}
+
+/// What ends the wait for something upstream.
+enum Interrupt {
+    PerTry,
+    PerTryIdle,
+    Expired(Expired),
+    Disconnected(RequestError),
+}
+
+impl From<Interrupt> for AttemptEnd {
+    fn from(interrupt: Interrupt) -> Self {
+        match interrupt {
+            Interrupt::PerTry => Self::PerTryTimeout { idle: false },
+            Interrupt::PerTryIdle => Self::PerTryTimeout { idle: true },
+            Interrupt::Expired(expired) => Self::Expired(expired),
+            Interrupt::Disconnected(error) => Self::Disconnected(error),
+        }
+    }
+}
+
+/// The deadlines of one attempt.
+#[derive(Default)]
+struct TryDeadlines {
+    whole: Option<Instant>,
+    idle: Option<Instant>,
+}
+
+impl Forwarding {
+    /// Runs one attempt up to the head of a final response.
+    pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
+        let Some(host) = self.pick() else {
+            return AttemptEnd::NoHost;
+        };
+        let described = Arc::clone(&host.info());
+        stream.info.upstream.hosts_attempted.push(described.clone());
+        stream.info.upstream.host = Some(described);
+        self.tried.push(host.clone());
+        stream.info.attempt_count += 1;
+        self.host = Some(host.clone());
+
+        let mut deadlines = TryDeadlines::default();
+        self.arm(stream, &mut deadlines);
+        stream.info.timing.upstream_connect_begin = Some(stream.info.elapsed());
+        let connection = {
+            let mut connecting = pin!(self.cluster.http1(&host, self.priority));
+            poll_fn(|cx| {
+                if let Poll::Ready(connection) = connecting.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(connection));
+                }
+                self.poll_interrupt(cx, stream, &mut deadlines).map(Err)
+            })
+            .await
+        };
+        let connection = match connection {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(failure)) => return self.not_connected(stream, failure),
+            Err(interrupt) => return interrupt.into(),
+        };
+        self.connected(stream, &connection);
+        self.exchange(stream, connection, deadlines).await
+    }
+
+    fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
+        stream.info.upstream.pool_ready = None;
+        AttemptEnd::Reset {
+            reason: failure.into(),
+            sent: false,
+        }
+    }
+
+    fn connected(&self, stream: &mut ActiveStream<'_>, connection: &Http1Connection) {
+        let now = stream.info.elapsed();
+        let upstream = &mut stream.info.upstream;
+        let begin = stream
+            .info
+            .timing
+            .upstream_connect_begin
+            .unwrap_or_default();
+        upstream.pool_ready = Some(now.saturating_sub(begin));
+        upstream.connection_id = Some(connection.info.id);
+        upstream.connection_ids_attempted.push(connection.info.id);
+        upstream.local_address = Some(connection.info.local_address.clone());
+        upstream.remote_address = Some(connection.info.remote_address.clone());
+        upstream.protocol = Some(outrigger_core::Protocol::Http11);
+        stream.info.timing.upstream_connect_end.get_or_insert(now);
+        stream.info.timing.upstream_tx_begin = Some(now);
+    }
+
+    /// Sends the request on a connection and waits for the head.
+    async fn exchange(
+        &mut self,
+        stream: &mut ActiveStream<'_>,
+        connection: Http1Connection,
+        mut deadlines: TryDeadlines,
+    ) -> AttemptEnd {
+        let reused = connection.reused;
+        let cluster = &self.cluster;
+        let limit = cluster.config.per_connection_buffer_limit as usize;
+        let mut exchange =
+            ClientExchange::new(connection, settings(&cluster.config), stream.method, limit);
+        self.write_attempt_headers(stream);
+        let no_body = stream.request_complete
+            && self.replay.pieces().is_empty()
+            && self.replay.end().is_none();
+        if let Err(error) = exchange.send_head(&stream.messages.request, no_body) {
+            exchange.close(CloseReason::Local);
+            return AttemptEnd::Unwritable(error);
+        }
+        for piece in self.replay.pieces() {
+            exchange.send_data(piece.clone());
+        }
+        if let Some(trailers) = self.replay.end() {
+            exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
+        }
+        stream.messages.response.clear();
+        let end = poll_fn(|cx| self.poll_exchange(cx, stream, &mut exchange, &mut deadlines)).await;
+        let end = match end {
+            Ok(status) => {
+                stream.info.upstream.header_bytes_received = exchange.head_bytes();
+                return AttemptEnd::Head {
+                    exchange: Box::new(exchange),
+                    status,
+                };
+            }
+            Err(end) => end,
+        };
+        self.account_bytes(stream, &exchange);
+        let untouched = exchange.bytes_read() == 0;
+        match end {
+            ExchangeEnd::Failed(error) => {
+                let reason = ResetReason::from(&error);
+                let close = match error {
+                    ExchangeError::Terminated => CloseReason::Remote,
+                    ExchangeError::Protocol(_) => {
+                        self.cluster.stats.upstream_cx_protocol_error.inc();
+                        CloseReason::Local
+                    }
+                };
+                exchange.close(close);
+                let stale = reused && untouched && reason == ResetReason::ConnectionTermination;
+                if stale && self.may_replace_stale(stream) {
+                    self.replaced_stale = true;
+                    stream.info.attempt_count -= 1;
+                    return AttemptEnd::Stale;
+                }
+                AttemptEnd::Reset { reason, sent: true }
+            }
+            ExchangeEnd::Interrupted(interrupt) => {
+                let stats = &self.cluster.stats;
+                stats.upstream_rq_tx_reset.inc();
+                if !matches!(
+                    interrupt,
+                    Interrupt::PerTry | Interrupt::PerTryIdle | Interrupt::Expired(Expired::Route)
+                ) {
+                    stats.upstream_rq_cancelled.inc();
+                }
+                exchange.close(CloseReason::Local);
+                interrupt.into()
+            }
+        }
+    }
+
+    /// A request that no byte of a response answers on a connection that had been idle was almost surely never seen: it
+    /// is sent once more on another connection, if it may be sent twice and is still at hand.
+    fn may_replace_stale(&self, stream: &ActiveStream<'_>) -> bool {
+        !self.replaced_stale && self.replay.is_replayable() && Self::is_idempotent(stream.method)
+    }
+
+    /// Headers that differ from attempt to attempt.
+    fn write_attempt_headers(&self, stream: &mut ActiveStream<'_>) {
+        let request = &mut stream.messages.request;
+        let mut digits = itoa::Buffer::new();
+        if self.route.virtual_host.include_request_attempt_count {
+            request.set(
+                HeaderId::EnvoyAttemptCount,
+                digits.format(stream.info.attempt_count).as_bytes(),
+            );
+        }
+        if !self.config.suppress_envoy_headers {
+            let elapsed = if stream.info.attempt_count > 1 {
+                self.started.elapsed()
+            } else {
+                Duration::ZERO
+            };
+            match self.timeouts.expected(elapsed) {
+                Some(left) => {
+                    let left = digits.format(left.as_millis());
+                    request.set(HeaderId::EnvoyExpectedRqTimeoutMs, left.as_bytes());
+                }
+                None => {
+                    request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
+                }
+            }
+        }
+        if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
+            let keep_original = !self.config.suppress_envoy_headers;
+            forward.rewrite_host_to_upstream(
+                request,
+                host.info().hostname.as_bytes(),
+                keep_original,
+            );
+        }
+    }
+
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut ActiveStream<'_>,
+        exchange: &mut ClientExchange,
+        deadlines: &mut TryDeadlines,
+    ) -> Poll<Result<u16, ExchangeEnd>> {
+        loop {
+            if let Some(interrupt) = self.pump_request(cx, stream, exchange, deadlines) {
+                return Poll::Ready(Err(ExchangeEnd::Interrupted(interrupt)));
+            }
+            let _ = exchange.poll_flush(cx);
+            match exchange.poll_head(cx, &mut stream.messages.response) {
+                Poll::Ready(Ok(head))
+                    if head.status == 100 || head.status == 101 || head.status >= 200 =>
+                {
+                    if head.status == 100 {
+                        self.forward_continue(stream);
+                        stream.messages.response.clear();
+                        continue;
+                    }
+                    stream.info.timing.upstream_rx_begin = Some(stream.info.elapsed());
+                    return Poll::Ready(Ok(head.status));
+                }
+                Poll::Ready(Ok(_)) => {
+                    // Other informational heads are swallowed, as in Envoy.
+                    stream.messages.response.clear();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeEnd::Failed(error))),
+                Poll::Pending => break,
+            }
+        }
+        self.poll_interrupt(cx, stream, deadlines)
+            .map(|interrupt| Err(ExchangeEnd::Interrupted(interrupt)))
+    }
+
+    /// A client that waits for `100 Continue` gets the upstream's, once, if the connection manager forwards it.
+    fn forward_continue(&self, stream: &mut ActiveStream<'_>) {
+        if stream.connection.hcm.proxy_100_continue {
+            let to = stream.response_context();
+            stream
+                .connection
+                .codec
+                .send_informational(&stream.messages.response, to);
+        }
+    }
+
+    /// Moves request body from the client to the upstream, and keeps it for another attempt.
+    fn pump_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut ActiveStream<'_>,
+        exchange: &mut ClientExchange,
+        deadlines: &mut TryDeadlines,
+    ) -> Option<Interrupt> {
+        while !stream.request_complete && !exchange.is_backed_up() {
+            match stream.poll_request_body(cx) {
+                Poll::Ready(RequestEvent::Data(data)) => {
+                    if !self.replay.push(&data) && self.retry.is_some() {
+                        self.cluster.stats.retry_or_shadow_abandoned.inc();
+                    }
+                    exchange.send_data(data);
+                    self.touch_idle(deadlines);
+                }
+                Poll::Ready(RequestEvent::End { trailers }) => {
+                    self.replay.set_end(trailers);
+                    exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
+                    self.arm(stream, deadlines);
+                }
+                Poll::Ready(RequestEvent::Failed(error)) => {
+                    return Some(Interrupt::Disconnected(error));
+                }
+                Poll::Pending => break,
+            }
+        }
+        None
+    }
+
+    /// Starts the timeouts that run from the end of the request.
+    fn arm(&self, stream: &mut ActiveStream<'_>, deadlines: &mut TryDeadlines) {
+        if !stream.request_complete {
+            return;
+        }
+        let now = Instant::now();
+        if stream.deadlines.route.is_none() {
+            stream.deadlines.route = self.timeouts.global.map(|d| now + d);
+        }
+        deadlines.whole = self.timeouts.per_try.map(|d| now + d);
+        deadlines.idle = self.timeouts.per_try_idle.map(|d| now + d);
+    }
+
+    fn touch_idle(&self, deadlines: &mut TryDeadlines) {
+        if deadlines.idle.is_some() {
+            deadlines.idle = self.timeouts.per_try_idle.map(|d| Instant::now() + d);
+        }
+    }
+
+    /// Ready when a deadline passes or the client is gone.
+    fn poll_interrupt(
+        &self,
+        cx: &mut Context<'_>,
+        stream: &mut ActiveStream<'_>,
+        deadlines: &mut TryDeadlines,
+    ) -> Poll<Interrupt> {
+        if stream.request_complete && stream.connection.codec.poll_closed(cx).is_ready() {
+            return Poll::Ready(Interrupt::Disconnected(RequestError::Closed));
+        }
+        // `100 Continue` may still wait to be written.
+        if matches!(stream.connection.codec.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Interrupt::Disconnected(RequestError::Closed));
+        }
+        let own = earliest(deadlines.whole, deadlines.idle);
+        stream.poll_deadlines(cx, own).map(|expired| {
+            let now = Instant::now();
+            let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
+            match expired {
+                Expired::Route if passed(stream.deadlines.route) => Interrupt::Expired(expired),
+                Expired::Route if passed(deadlines.whole) => Interrupt::PerTry,
+                Expired::Route => Interrupt::PerTryIdle,
+                expired => Interrupt::Expired(expired),
+            }
+        })
+    }
+
+    /// Waits before the next attempt.
+    pub(super) async fn pause(
+        &self,
+        stream: &mut ActiveStream<'_>,
+        pause: Duration,
+    ) -> Result<(), Outcome> {
+        let until = Instant::now() + pause;
+        let interrupt = poll_fn(|cx| {
+            let mut deadlines = TryDeadlines {
+                whole: Some(until),
+                idle: None,
+            };
+            self.poll_interrupt(cx, stream, &mut deadlines)
+        })
+        .await;
+        match interrupt {
+            Interrupt::PerTry | Interrupt::PerTryIdle => Ok(()),
+            Interrupt::Expired(expired) => Err(Outcome::Reply(self.on_expired(stream, expired))),
+            Interrupt::Disconnected(error) => Err(Outcome::Disconnected(error)),
+        }
+    }
+}
+
+/// What a cluster's options say to the codec.
+fn settings(config: &ClusterConfig) -> Http1Settings {
+    let options = &config.http1;
+    Http1Settings {
+        enable_trailers: options.enable_trailers,
+        allow_chunked_length: options.allow_chunked_length,
+        send_fully_qualified_url: options.send_fully_qualified_url,
+        max_head_bytes: config.max_response_headers_kb as usize * 1024,
+        max_headers_count: config.max_headers_count as usize,
+        header_key_format: match options.header_key_format {
+            UpstreamKeyFormat::ProperCaseWords => HeaderKeyFormat::ProperCase,
+            _ => HeaderKeyFormat::Default,
+        },
+        ..Http1Settings::default()
+    }
+}
+
+/// Why no head came.
+enum ExchangeEnd {
+    Failed(ExchangeError),
+    Interrupted(Interrupt),
+}

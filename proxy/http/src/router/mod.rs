@@ -1,0 +1,419 @@
+//! The router, last filter of every chain: picks a cluster and a host, sends the request, waits for the response head,
+//! tries again where the policy says so.
+
+mod attempt;
+mod failure;
+mod replay;
+mod response;
+mod retry;
+mod timeout;
+
+pub use response::UpstreamResponse;
+
+use self::{
+    attempt::AttemptEnd,
+    failure::ResetReason,
+    replay::ReplayBuffer,
+    retry::{Refusal, RetryState},
+    timeout::Timeouts,
+};
+use crate::{
+    codec::h1::{ClientExchange, EncodeError, server::RequestError},
+    local_reply::LocalReply,
+    route::{Action, ClusterChoice, Forward, RouteMatch},
+    stream::{ActiveStream, Expired},
+};
+use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
+use outrigger_core::{HeaderId, Method, ResponseFlag};
+use outrigger_upstream::{Cluster, Host, LbContext, Priority};
+use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A body up to this size is kept to be sent again when a pooled connection turns out to be stale.
+const STALE_REPLAY_LIMIT: usize = 64 * 1024;
+
+/// `envoy.extensions.filters.http.router.v3.Router`.
+#[derive(Debug, Clone, Copy)]
+pub struct RouterConfig {
+    pub dynamic_stats: bool,
+    pub suppress_envoy_headers: bool,
+    pub respect_expected_rq_timeout: bool,
+}
+
+impl RouterConfig {
+    pub fn compile(proto: &Proto) -> Self {
+        Self {
+            dynamic_stats: proto.dynamic_stats.unwrap_or(true),
+            suppress_envoy_headers: proto.suppress_envoy_headers,
+            respect_expected_rq_timeout: proto.respect_expected_rq_timeout,
+        }
+    }
+}
+
+/// What became of a request.
+pub(crate) enum Outcome {
+    Response(Box<UpstreamResponse>),
+    Reply(LocalReply),
+    /// The client is gone, or its request broke off.
+    Disconnected(RequestError),
+}
+
+/// One request under way: what stays the same from attempt to attempt, and what is known of them.
+#[derive(Debug)]
+pub struct Forwarding {
+    cluster: Arc<Cluster>,
+    host: Option<Arc<Host>>,
+    route: RouteMatch,
+    config: RouterConfig,
+    priority: Priority,
+    timeouts: Timeouts,
+    retry: Option<RetryState>,
+    replay: ReplayBuffer,
+    tried: Vec<Arc<Host>>,
+    /// A stale connection was replaced once already.
+    replaced_stale: bool,
+    canary: bool,
+    started: Instant,
+}
+
+/// Sends the request upstream until a response head is there that goes to the client.
+pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
+    let mut forwarding = match Forwarding::begin(stream) {
+        Ok(forwarding) => forwarding,
+        Err(reply) => return Outcome::Reply(*reply),
+    };
+    loop {
+        let pause = match forwarding.attempt(stream).await {
+            AttemptEnd::Head { exchange, status } => match forwarding.on_head(stream, status) {
+                Some(pause) => {
+                    forwarding.account_bytes(stream, &exchange);
+                    exchange.finish_or_close();
+                    pause
+                }
+                None => {
+                    let ended = exchange.response_complete();
+                    let response = UpstreamResponse {
+                        exchange: *exchange,
+                        status,
+                        ended,
+                        forwarding,
+                    };
+                    return Outcome::Response(Box::new(response));
+                }
+            },
+            AttemptEnd::Reset { reason, sent } => {
+                match forwarding.on_reset(stream, &reason, sent) {
+                    Ok(pause) => pause,
+                    Err(reply) => return Outcome::Reply(reply),
+                }
+            }
+            AttemptEnd::Stale => Duration::ZERO,
+            AttemptEnd::Unwritable(error) => return Outcome::Reply(unwritable(&error)),
+            AttemptEnd::NoHost => return Outcome::Reply(forwarding.no_healthy_upstream(stream)),
+            AttemptEnd::PerTryTimeout { idle } => match forwarding.on_per_try_timeout(stream, idle)
+            {
+                Ok(pause) => pause,
+                Err(reply) => return Outcome::Reply(reply),
+            },
+            AttemptEnd::Expired(expired) => {
+                return Outcome::Reply(forwarding.on_expired(stream, expired));
+            }
+            AttemptEnd::Disconnected(error) => return Outcome::Disconnected(error),
+        };
+        if !pause.is_zero()
+            && let Err(end) = forwarding.pause(stream, pause).await
+        {
+            return end;
+        }
+    }
+}
+
+impl Forwarding {
+    /// Resolves the cluster and prepares the request head.
+    fn begin(stream: &mut ActiveStream<'_>) -> Result<Self, Box<LocalReply>> {
+        let hcm = stream.connection.hcm.clone();
+        let Some(config) = hcm.filters.router else {
+            return Err(Box::new(LocalReply::new(404, "", "route_not_found")));
+        };
+        // `take_route` has seen the route and that it forwards.
+        let Some(route) = stream.route.clone() else {
+            return Err(Box::new(
+                LocalReply::new(404, "", "route_not_found").flag(ResponseFlag::NoRouteFound),
+            ));
+        };
+        let Action::Forward(forward) = &route.route.action else {
+            return Err(Box::new(
+                LocalReply::new(503, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
+            ));
+        };
+        let Some(cluster) = find_cluster(forward, stream) else {
+            hcm.stats.no_cluster.inc();
+            let code = forward.cluster_not_found_response_code;
+            return Err(Box::new(
+                LocalReply::new(code, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
+            ));
+        };
+        stream.info.cluster = Some(cluster.info.clone());
+        let request = &mut stream.messages.request;
+        let timeouts = Timeouts::of(
+            forward,
+            forward.retry_policy.as_deref(),
+            request,
+            config.respect_expected_rq_timeout,
+        );
+        let retry = RetryState::new(forward.retry_policy.as_ref(), request);
+        route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
+        let limit = if retry.is_some() {
+            replay_limit(&route, hcm.buffer_limit)
+        } else {
+            STALE_REPLAY_LIMIT
+        };
+        Ok(Self {
+            priority: forward.priority,
+            cluster,
+            host: None,
+            config,
+            timeouts,
+            retry,
+            replay: ReplayBuffer::new(limit),
+            tried: Vec::new(),
+            replaced_stale: false,
+            canary: false,
+            started: stream.info.start,
+            route,
+        })
+    }
+
+    fn forward(&self) -> Option<&Forward> {
+        match &self.route.route.action {
+            Action::Forward(forward) => Some(forward),
+            _ => None,
+        }
+    }
+
+    /// Picks a host for the next attempt, avoiding the hosts that the policy says to avoid.
+    fn pick(&mut self) -> Option<Arc<Host>> {
+        let mut wishes = LbContext::new();
+        if let Some(retry) = &self.retry {
+            wishes.max_attempts = retry.policy().host_selection_retry_max_attempts;
+            if retry.policy().host_predicates.previous_hosts {
+                wishes.excluded = &self.tried;
+            }
+        }
+        self.cluster.pick(&wishes)
+    }
+
+    /// A response head is there: `Some(pause)` if it is dropped and the request tried again.
+    fn on_head(&mut self, stream: &mut ActiveStream<'_>, status: u16) -> Option<Duration> {
+        let response = &stream.messages.response;
+        self.canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
+            || self.host.as_ref().is_some_and(|h| h.info().canary);
+        if let Some(host) = &self.host {
+            if status >= 500 {
+                host.stats.rq_error.inc()
+            } else {
+                host.stats.rq_success.inc()
+            }
+        }
+        if let Some(retry) = &mut self.retry
+            && self.replay.is_replayable()
+        {
+            match retry.on_response(status, response, &self.cluster, self.priority) {
+                Ok(pause) => {
+                    self.cluster.charge_retry_response(status);
+                    stream.messages.response.clear();
+                    return Some(pause);
+                }
+                Err(refusal) => self.refuse(refusal, stream),
+            }
+        }
+        if self.tried.len() > 1 && (status < 500) {
+            self.cluster.stats.upstream_rq_retry_success.inc();
+        }
+        self.cluster
+            .charge_response(status, stream.internal, self.canary);
+        self.finish_head(stream);
+        None
+    }
+
+    fn refuse(&self, refusal: Refusal, stream: &mut ActiveStream<'_>) {
+        match refusal {
+            Refusal::NotRetriable => {}
+            Refusal::LimitExceeded => stream
+                .info
+                .set_flag(ResponseFlag::UpstreamRetryLimitExceeded),
+            Refusal::Overflow => stream.info.set_flag(ResponseFlag::UpstreamOverflow),
+        }
+    }
+
+    /// The router's own headers on the response, then the route's.
+    fn finish_head(&self, stream: &mut ActiveStream<'_>) {
+        stream.info.details = Cow::Borrowed("via_upstream");
+        let response = &mut stream.messages.response;
+        if !self.config.suppress_envoy_headers {
+            if let Some(received) = stream.info.timing.downstream_rx_end {
+                let now = stream.info.timing.upstream_rx_begin.unwrap_or_default();
+                let millis = now.saturating_sub(received).as_millis();
+                response.set(
+                    HeaderId::EnvoyUpstreamServiceTime,
+                    itoa::Buffer::new().format(millis).as_bytes(),
+                );
+            }
+            if self.route.virtual_host.include_attempt_count_in_response {
+                let count = stream.info.attempt_count;
+                response.set(
+                    HeaderId::EnvoyAttemptCount,
+                    itoa::Buffer::new().format(count).as_bytes(),
+                );
+            }
+        }
+        self.route
+            .finalize_response_headers(response, &stream.messages.request, &stream.info);
+    }
+
+    fn on_reset(
+        &mut self,
+        stream: &mut ActiveStream<'_>,
+        reason: &ResetReason,
+        sent: bool,
+    ) -> Result<Duration, LocalReply> {
+        if let Some(host) = &self.host {
+            host.stats.rq_error.inc();
+        }
+        stream.info.upstream.transport_failure_reason = reason.transport_failure();
+        if let Some(retry) = &mut self.retry
+            && self.replay.is_replayable()
+        {
+            match retry.on_reset(reason, sent, &self.cluster, self.priority) {
+                Ok(pause) => return Ok(pause),
+                Err(refusal) => self.refuse(refusal, stream),
+            }
+        }
+        self.cluster
+            .charge_response(reason.code(), stream.internal, false);
+        Err(reason.reply(self.tried.len() > 1))
+    }
+
+    fn no_healthy_upstream(&self, stream: &ActiveStream<'_>) -> LocalReply {
+        self.cluster.charge_response(503, stream.internal, false);
+        LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
+            .flag(ResponseFlag::NoHealthyUpstream)
+    }
+
+    fn on_per_try_timeout(
+        &mut self,
+        stream: &mut ActiveStream<'_>,
+        idle: bool,
+    ) -> Result<Duration, LocalReply> {
+        let stats = &self.cluster.stats;
+        let details = if idle {
+            stats.upstream_rq_per_try_idle_timeout.inc();
+            "upstream_per_try_idle_timeout"
+        } else {
+            stats.upstream_rq_per_try_timeout.inc();
+            "upstream_per_try_timeout"
+        };
+        self.charge_host_timeout();
+        if let Some(retry) = &mut self.retry
+            && self.replay.is_replayable()
+        {
+            match retry.on_per_try_timeout(&self.cluster, self.priority) {
+                Ok(pause) => return Ok(pause),
+                Err(refusal) => self.refuse(refusal, stream),
+            }
+        }
+        self.cluster.charge_response(504, stream.internal, false);
+        Err(self.timeout_reply(stream, details))
+    }
+
+    fn on_expired(&self, stream: &mut ActiveStream<'_>, expired: Expired) -> LocalReply {
+        if expired != Expired::Route {
+            self.cluster.stats.upstream_rq_cancelled.inc();
+            return stream.expired_reply(expired);
+        }
+        self.cluster.stats.upstream_rq_timeout.inc();
+        self.charge_host_timeout();
+        self.cluster.charge_response(504, stream.internal, false);
+        self.timeout_reply(stream, "response_timeout")
+    }
+
+    /// 504, or 204 if an internal client asked for that instead.
+    fn timeout_reply(&self, stream: &ActiveStream<'_>, details: &'static str) -> LocalReply {
+        let flag = ResponseFlag::UpstreamRequestTimeout;
+        if stream
+            .messages
+            .request
+            .contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse)
+        {
+            return LocalReply::new(204, "", details).flag(flag);
+        }
+        LocalReply::new(504, "upstream request timeout", details).flag(flag)
+    }
+
+    pub(super) fn charge_time(&self, stream: &ActiveStream<'_>, millis: u64) {
+        self.cluster
+            .charge_response_time(millis, stream.internal, self.canary);
+    }
+
+    /// The host of the last attempt did not answer in time.
+    pub(super) fn charge_host_timeout(&self) {
+        if let Some(host) = &self.host {
+            host.stats.rq_timeout.inc();
+        }
+    }
+
+    /// Adds what the exchange moved to the cluster's and the stream's counts.
+    pub(super) fn account_bytes(&self, stream: &mut ActiveStream<'_>, exchange: &ClientExchange) {
+        let (sent, received) = (exchange.bytes_written(), exchange.bytes_read());
+        self.cluster.stats.upstream_cx_tx_bytes_total.add(sent);
+        self.cluster.stats.upstream_cx_rx_bytes_total.add(received);
+        stream.info.upstream.wire_bytes_sent += sent;
+        stream.info.upstream.wire_bytes_received += received;
+    }
+
+    /// Methods that a server may see twice without harm.
+    fn is_idempotent(method: Method) -> bool {
+        matches!(
+            method,
+            Method::Get
+                | Method::Head
+                | Method::Options
+                | Method::Trace
+                | Method::Put
+                | Method::Delete
+        )
+    }
+}
+
+/// A filter or route took away a header that the request needs, or put in one that would split it.
+fn unwritable(error: &EncodeError) -> LocalReply {
+    let details = match error {
+        EncodeError::Required(_) => "filter_removed_required_request_headers",
+        EncodeError::LineBreak | EncodeError::ContentLength => "filter_added_invalid_request_data",
+    };
+    let mut reply = LocalReply::new(503, "", format!("{details}{{{error}}}"));
+    reply.body = error.to_string().into();
+    reply
+}
+
+/// Bytes of a request kept for retries: what the route allows, within what the connection may hold.
+fn replay_limit(route: &RouteMatch, buffer_limit: usize) -> usize {
+    let asked = route
+        .route
+        .request_body_buffer_limit
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    asked.unwrap_or(buffer_limit)
+}
+
+/// The cluster of a route; `None` is Envoy's `cluster_not_found`.
+fn find_cluster(forward: &Forward, stream: &ActiveStream<'_>) -> Option<Arc<Cluster>> {
+    match forward.cluster(&stream.messages.request) {
+        ClusterChoice::Slot(slot) => slot.load_full(),
+        ClusterChoice::Named(name) => stream
+            .connection
+            .hcm
+            .clusters
+            .get(std::str::from_utf8(name).ok()?),
+        ClusterChoice::Missing => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! An upstream's response on its way to the client, and what is counted when it ends.
+
+use super::{Forwarding, failure::ResetReason};
+use crate::{
+    codec::h1::{ClientExchange, ExchangeError},
+    stream::{ActiveStream, Expired},
+};
+use outrigger_core::ResponseFlag;
+use outrigger_upstream::CloseReason;
+use std::borrow::Cow;
+
+/// The head has been received; the body follows on the exchange.
+#[derive(Debug)]
+pub struct UpstreamResponse {
+    pub exchange: ClientExchange,
+    pub status: u16,
+    /// The body has been read to its end.
+    pub ended: bool,
+    pub(super) forwarding: Forwarding,
+}
+
+impl UpstreamResponse {
+    /// The whole response reached the client: the connection may serve again.
+    pub(crate) fn complete(self, stream: &mut ActiveStream<'_>) {
+        self.account(stream);
+        if stream.request_complete {
+            let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
+            let start = stream.info.timing.downstream_rx_end.unwrap_or_default();
+            let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
+            self.forwarding.charge_time(stream, millis);
+        }
+        self.exchange.finish();
+    }
+
+    /// The client has gone: the upstream's work is thrown away.
+    pub(crate) fn cancel(self, stream: &mut ActiveStream<'_>) {
+        self.account(stream);
+        let stats = &self.forwarding.cluster.stats;
+        stats.upstream_rq_cancelled.inc();
+        stats.upstream_rq_tx_reset.inc();
+        self.exchange.close(CloseReason::Local);
+    }
+
+    /// The upstream broke off in the middle.
+    pub(crate) fn fail(self, stream: &mut ActiveStream<'_>, error: &ExchangeError) {
+        self.account(stream);
+        let reason = ResetReason::from(error);
+        stream.info.set_flag(reason.flag());
+        let word = reason.as_str().replace(' ', "_");
+        stream.info.details =
+            Cow::Owned(format!("upstream_reset_after_response_started{{{word}}}"));
+        let close = match reason {
+            ResetReason::ProtocolError => {
+                self.forwarding
+                    .cluster
+                    .stats
+                    .upstream_cx_protocol_error
+                    .inc();
+                CloseReason::Local
+            }
+            _ => CloseReason::Remote,
+        };
+        self.exchange.close(close);
+    }
+
+    /// A timeout ends the response.
+    pub(crate) fn expire(self, stream: &mut ActiveStream<'_>, expired: Expired) {
+        self.account(stream);
+        let stats = &self.forwarding.cluster.stats;
+        if expired == Expired::Route {
+            stats.upstream_rq_timeout.inc();
+            self.forwarding.charge_host_timeout();
+            stream.info.set_flag(ResponseFlag::UpstreamRequestTimeout);
+        }
+        stats.upstream_rq_tx_reset.inc();
+        self.exchange.close(CloseReason::Local);
+    }
+
+    fn account(&self, stream: &mut ActiveStream<'_>) {
+        self.forwarding.account_bytes(stream, &self.exchange);
+    }
+}

@@ -1,0 +1,228 @@
+//! Whether a failed attempt is tried again, and when.
+
+use super::failure::ResetReason;
+use crate::route::{RetryOn, RetryPolicy};
+use outrigger_core::{HeaderId, HeaderMap};
+use outrigger_upstream::{Cluster, Priority, RetryPermit};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Why there is no retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing in the policy asks for one.
+    NotRetriable,
+    /// The policy's number of retries is used up.
+    LimitExceeded,
+    /// The cluster's `max_retries` circuit breaker is open.
+    Overflow,
+}
+
+/// The retries of one request.
+#[derive(Debug)]
+pub struct RetryState {
+    policy: Arc<RetryPolicy>,
+    retry_on: RetryOn,
+    remaining: u32,
+    attempt: u32,
+    permit: Option<RetryPermit>,
+}
+
+impl RetryState {
+    /// The route's policy, with what an internal client's headers ask for on top. `None`: nothing is ever retried.
+    pub fn new(policy: Option<&Arc<RetryPolicy>>, headers: &mut HeaderMap) -> Option<Self> {
+        let asked = headers
+            .get_str(HeaderId::EnvoyRetryOn)
+            .map(RetryOn::parse_http);
+        let asked_grpc = headers
+            .get_str(HeaderId::EnvoyRetryGrpcOn)
+            .map(RetryOn::parse_grpc);
+        let max_retries: Option<u32> = headers
+            .get_str(HeaderId::EnvoyMaxRetries)
+            .and_then(|v| v.parse().ok());
+        for id in [
+            HeaderId::EnvoyRetryOn,
+            HeaderId::EnvoyRetryGrpcOn,
+            HeaderId::EnvoyMaxRetries,
+        ] {
+            headers.remove(id);
+        }
+        let policy = match policy {
+            Some(policy) => policy.clone(),
+            None if asked.is_some() || asked_grpc.is_some() => Arc::new(RetryPolicy::default()),
+            None => return None,
+        };
+        let retry_on = policy
+            .retry_on
+            .union(asked.unwrap_or_default())
+            .union(asked_grpc.unwrap_or_default());
+        let gated = !policy.retriable_request_headers.is_empty()
+            && !policy.retriable_request_headers.any_match(headers);
+        if retry_on.is_empty() || gated {
+            return None;
+        }
+        let remaining = max_retries.unwrap_or(policy.num_retries);
+        Some(Self {
+            policy,
+            retry_on,
+            remaining,
+            attempt: 0,
+            permit: None,
+        })
+    }
+
+    pub fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
+
+    /// Decides on a response. `Ok` is the pause before the next attempt.
+    pub fn on_response(
+        &mut self,
+        code: u16,
+        response: &HeaderMap,
+        cluster: &Arc<Cluster>,
+        priority: Priority,
+    ) -> Result<Duration, Refusal> {
+        self.permit = None;
+        if !self.wants_response(code, response) {
+            return Err(Refusal::NotRetriable);
+        }
+        self.take(cluster, priority)?;
+        Ok(self
+            .rate_limited(response, cluster)
+            .unwrap_or_else(|| self.back_off(cluster)))
+    }
+
+    /// Decides on an attempt that failed without a response; `sent`: some of the request was written.
+    pub fn on_reset(
+        &mut self,
+        reason: &ResetReason,
+        sent: bool,
+        cluster: &Arc<Cluster>,
+        priority: Priority,
+    ) -> Result<Duration, Refusal> {
+        self.permit = None;
+        if !self.wants_reset(reason, sent) {
+            return Err(Refusal::NotRetriable);
+        }
+        self.take(cluster, priority)?;
+        Ok(self.back_off(cluster))
+    }
+
+    /// Decides on a per-try timeout, which counts as a reset and as a gateway error.
+    pub fn on_per_try_timeout(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        priority: Priority,
+    ) -> Result<Duration, Refusal> {
+        self.permit = None;
+        let on = RetryOn::SERVER_ERROR
+            .union(RetryOn::GATEWAY_ERROR)
+            .union(RetryOn::RESET);
+        if !self.retry_on.intersects(on) {
+            return Err(Refusal::NotRetriable);
+        }
+        self.take(cluster, priority)?;
+        Ok(self.back_off(cluster))
+    }
+
+    fn wants_response(&self, code: u16, response: &HeaderMap) -> bool {
+        let on = |condition| self.retry_on.intersects(condition);
+        if response.contains(HeaderId::EnvoyRateLimited) {
+            return on(RetryOn::ENVOY_RATE_LIMITED);
+        }
+        on(RetryOn::SERVER_ERROR) && (500..600).contains(&code)
+            || on(RetryOn::GATEWAY_ERROR) && (502..=504).contains(&code)
+            || on(RetryOn::RETRIABLE_4XX) && code == 409
+            || on(RetryOn::RETRIABLE_STATUS_CODES)
+                && self.policy.retriable_status_codes.contains(&code)
+            || on(RetryOn::RETRIABLE_HEADERS) && self.policy.retriable_headers.any_match(response)
+            || self.wants_grpc_status(response)
+    }
+
+    fn wants_grpc_status(&self, response: &HeaderMap) -> bool {
+        let condition = match response.get(HeaderId::GrpcStatus) {
+            Some(b"1") => RetryOn::GRPC_CANCELLED,
+            Some(b"4") => RetryOn::GRPC_DEADLINE_EXCEEDED,
+            Some(b"8") => RetryOn::GRPC_RESOURCE_EXHAUSTED,
+            Some(b"13") => RetryOn::GRPC_INTERNAL,
+            Some(b"14") => RetryOn::GRPC_UNAVAILABLE,
+            _ => return false,
+        };
+        self.retry_on.intersects(condition)
+    }
+
+    fn wants_reset(&self, reason: &ResetReason, sent: bool) -> bool {
+        let on = |condition| self.retry_on.intersects(condition);
+        if *reason == ResetReason::Overflow {
+            return false;
+        }
+        let connect = matches!(
+            reason,
+            ResetReason::RemoteConnectionFailure(_)
+                | ResetReason::LocalConnectionFailure(_)
+                | ResetReason::ConnectionTimeout
+        );
+        on(RetryOn::SERVER_ERROR)
+            || on(RetryOn::GATEWAY_ERROR)
+            || on(RetryOn::RESET)
+            || on(RetryOn::RESET_BEFORE_REQUEST) && !sent
+            || on(RetryOn::CONNECT_FAILURE) && connect
+    }
+
+    fn take(&mut self, cluster: &Arc<Cluster>, priority: Priority) -> Result<(), Refusal> {
+        if self.remaining == 0 {
+            cluster.stats.upstream_rq_retry_limit_exceeded.inc();
+            return Err(Refusal::LimitExceeded);
+        }
+        self.remaining -= 1;
+        let Ok(permit) = cluster.retry_permit(priority) else {
+            cluster.stats.upstream_rq_retry_overflow.inc();
+            return Err(Refusal::Overflow);
+        };
+        self.permit = Some(permit);
+        self.attempt += 1;
+        cluster.stats.upstream_rq_retry.inc();
+        Ok(())
+    }
+
+    /// Random in `[0, min((2^n − 1) · base, max))`.
+    fn back_off(&self, cluster: &Cluster) -> Duration {
+        cluster.stats.upstream_rq_retry_backoff_exponential.inc();
+        let factor = (1_u32 << self.attempt.min(20)) - 1;
+        let bound = self
+            .policy
+            .base_interval
+            .saturating_mul(factor)
+            .min(self.policy.max_interval);
+        let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(fastrand::u64(..millis.max(1)))
+    }
+
+    /// What a `rate_limited_retry_back_off` header of the response asks for, plus up to half of it at random.
+    fn rate_limited(&self, response: &HeaderMap, cluster: &Cluster) -> Option<Duration> {
+        let interval = self
+            .policy
+            .rate_limited_reset_headers
+            .iter()
+            .find_map(|header| {
+                let value: u64 = std::str::from_utf8(response.get_name(&header.name)?)
+                    .ok()?
+                    .trim()
+                    .parse()
+                    .ok()?;
+                let interval = if header.unix_timestamp {
+                    (UNIX_EPOCH + Duration::from_secs(value))
+                        .duration_since(SystemTime::now())
+                        .ok()?
+                } else {
+                    Duration::from_secs(value)
+                };
+                (interval <= self.policy.rate_limited_max_interval).then_some(interval)
+            })?;
+        cluster.stats.upstream_rq_retry_backoff_ratelimited.inc();
+        Some(interval + interval.mul_f64(fastrand::f64() / 2.0))
+    }
+}

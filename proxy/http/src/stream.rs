@@ -1,0 +1,768 @@
+//! One request's life, in order: sanitize, mutate, route, decode filters, forward, encode filters, write, log.
+//!
+//! This is the file to read first. Each step is one call; whatever goes wrong becomes a [`LocalReply`] that takes the
+//! same way out as a proxied response.
+
+use crate::{
+    codec::{
+        BodyEvent, CodecError,
+        h1::{
+            ConnectionHeader, EncodeError, ExchangeError, RequestHead,
+            server::{RequestError, ResponseContext},
+        },
+    },
+    filter::Decision,
+    hcm::{Close, Connection, DrainState},
+    hop_by_hop,
+    local_reply::{LocalReply, is_grpc},
+    path, request_headers, response_headers,
+    route::{Action, RouteMatch},
+    router::{self, UpstreamResponse},
+    timeout::earliest,
+};
+use bytes::Bytes;
+use outrigger_core::{HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    future::poll_fn,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+/// Body is flushed when so much is waiting, even if more is at hand.
+const FLUSH_AT: usize = 64 * 1024;
+/// Messages kept by a thread.
+const POOLED: usize = 64;
+
+/// The heads and trailers of one request and its response. Their memory is used again by the next request.
+#[derive(Debug, Default)]
+pub struct Messages {
+    pub request: HeaderMap,
+    pub request_trailers: HeaderMap,
+    pub response: HeaderMap,
+    pub response_trailers: HeaderMap,
+}
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "taking and giving back moves a pointer, not four header maps")]
+    static POOL: RefCell<Vec<Box<Messages>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Messages {
+    pub fn take() -> Box<Self> {
+        POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    pub fn give_back(mut self: Box<Self>) {
+        self.request.clear();
+        self.request_trailers.clear();
+        self.response.clear();
+        self.response_trailers.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOLED {
+                pool.push(self);
+            }
+        });
+    }
+}
+
+/// Why a stream ends before its response is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    StreamIdle,
+    Request,
+    MaxStreamDuration,
+    /// The route's timeout, or a try's: the router knows.
+    Route,
+}
+
+/// The deadlines that hold for the stream as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    idle_timeout: Option<Duration>,
+    idle: Option<Instant>,
+    request: Option<Instant>,
+    max_duration: Option<Instant>,
+    /// From the end of the request to the end of the response.
+    pub route: Option<Instant>,
+}
+
+impl Deadlines {
+    fn earliest(&self) -> Option<Instant> {
+        earliest(
+            earliest(self.idle, self.request),
+            earliest(self.max_duration, self.route),
+        )
+    }
+
+    fn expired(&self, now: Instant) -> Option<Expired> {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
+        if passed(self.max_duration) {
+            Some(Expired::MaxStreamDuration)
+        } else if passed(self.request) {
+            Some(Expired::Request)
+        } else if passed(self.route) {
+            Some(Expired::Route)
+        } else if passed(self.idle) {
+            Some(Expired::StreamIdle)
+        } else {
+            None
+        }
+    }
+
+    /// Bytes have moved.
+    fn touch(&mut self) {
+        if let Some(timeout) = self.idle_timeout {
+            self.idle = Some(Instant::now() + timeout);
+        }
+    }
+}
+
+/// What reading the request body brought.
+pub(crate) enum RequestEvent {
+    Data(Bytes),
+    /// The request is complete; trailers, if any, are in the messages.
+    End {
+        trailers: bool,
+    },
+    Failed(RequestError),
+}
+
+/// One request and its response on a downstream connection.
+pub(crate) struct ActiveStream<'a> {
+    pub connection: &'a mut Connection,
+    pub messages: Box<Messages>,
+    pub info: StreamInfo,
+    pub route: Option<RouteMatch>,
+    pub deadlines: Deadlines,
+    pub method: Method,
+    pub internal: bool,
+    pub request_complete: bool,
+    pub grpc: bool,
+    /// The client asked for `connection: close`.
+    saw_connection_close: bool,
+    response_started: bool,
+    /// Body of a local reply, for `%LOCAL_REPLY_BODY%`.
+    local_body: Bytes,
+    bytes_before: (u64, u64),
+}
+
+/// Where a request goes after its head was looked at.
+enum Step {
+    Reply(LocalReply),
+    Forward,
+}
+
+impl<'a> ActiveStream<'a> {
+    pub fn new(connection: &'a mut Connection, messages: Box<Messages>) -> Self {
+        let hcm = &connection.hcm;
+        let now = Instant::now();
+        let info = StreamInfo::new(
+            connection.info.clone(),
+            SystemTime::now(),
+            now,
+            fastrand::u64(..),
+        );
+        hcm.stats.downstream_rq_active.inc();
+        let deadlines = Deadlines {
+            idle_timeout: hcm.timeouts.stream_idle,
+            idle: hcm.timeouts.stream_idle.map(|d| now + d),
+            request: hcm.timeouts.request.map(|d| now + d),
+            max_duration: hcm.timeouts.max_stream_duration.map(|d| now + d),
+            route: None,
+        };
+        let bytes_before = (
+            connection.codec.bytes_read(),
+            connection.codec.bytes_written(),
+        );
+        Self {
+            connection,
+            messages,
+            info,
+            route: None,
+            deadlines,
+            method: Method::Other,
+            internal: false,
+            request_complete: false,
+            grpc: false,
+            saw_connection_close: false,
+            response_started: false,
+            local_body: Bytes::new(),
+            bytes_before,
+        }
+    }
+
+    /// The straight line. Returns how the connection ends, or `None` if it serves another request.
+    pub async fn run(mut self, head: RequestHead) -> Option<Close> {
+        self.begin(&head);
+        match self.decode_headers(&head) {
+            Step::Reply(reply) => self.send_local_reply(reply).await,
+            Step::Forward => match router::forward(&mut self).await {
+                router::Outcome::Response(response) => self.proxy_response(*response).await,
+                router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
+                router::Outcome::Disconnected(error) => self.downstream_failed(error),
+            },
+        }
+    }
+
+    /// The bytes were no request: the codec's own answer.
+    pub async fn reject(mut self, error: CodecError) -> Option<Close> {
+        let hcm = self.connection.hcm.clone();
+        hcm.stats.charge_request(Protocol::Http11);
+        hcm.stats.downstream_cx_protocol_error.inc();
+        if error == CodecError::UNDERSCORE {
+            hcm.http1_stats
+                .requests_rejected_with_underscores_in_headers
+                .inc();
+        }
+        self.info.protocol = Some(Protocol::Http11);
+        let reply = LocalReply::new(error.status, error.body, error.details)
+            .flag(ResponseFlag::DownstreamProtocolError);
+        self.send_local_reply(reply).await
+    }
+
+    /// The head did not arrive in `request_headers_timeout`.
+    pub async fn header_timeout(mut self) -> Option<Close> {
+        let hcm = self.connection.hcm.clone();
+        hcm.stats.charge_request(Protocol::Http11);
+        hcm.stats.downstream_rq_header_timeout.inc();
+        self.info.protocol = Some(Protocol::Http11);
+        let reply = LocalReply::new(408, "request header timeout", "request_header_timeout");
+        self.send_local_reply(reply).await
+    }
+
+    /// The client has gone in the middle of a head.
+    pub fn abandon(mut self) -> Option<Close> {
+        let hcm = self.connection.hcm.clone();
+        hcm.stats.charge_request(Protocol::Http11);
+        self.info.protocol = Some(Protocol::Http11);
+        self.downstream_failed(RequestError::Closed)
+    }
+
+    fn begin(&mut self, head: &RequestHead) {
+        let stats = &self.connection.hcm.stats;
+        stats.charge_request(head.protocol);
+        self.info.protocol = Some(head.protocol);
+        self.info.downstream_header_bytes_received = head.head_bytes as u64;
+        self.method = head.method;
+        self.saw_connection_close = !head.keep_alive;
+        self.request_complete = self.connection.codec.request_complete();
+        self.grpc = is_grpc(&self.messages.request);
+        if head.dropped_underscores > 0 {
+            let dropped = &self
+                .connection
+                .hcm
+                .http1_stats
+                .dropped_headers_with_underscores;
+            dropped.add(head.dropped_underscores.into());
+        }
+        if self.connection.is_last_request() {
+            stats.downstream_cx_max_requests_reached.inc();
+            self.saw_connection_close = true;
+        }
+        if self.request_complete {
+            self.complete_request();
+        }
+    }
+
+    /// The last byte of the request has arrived.
+    fn complete_request(&mut self) {
+        self.request_complete = true;
+        self.info.timing.downstream_rx_end = Some(self.info.elapsed());
+        self.deadlines.request = None;
+    }
+
+    /// Everything between the codec and the router, in Envoy's order.
+    fn decode_headers(&mut self, head: &RequestHead) -> Step {
+        let hcm = self.connection.hcm.clone();
+        if head.expect_continue && !hcm.proxy_100_continue {
+            self.messages.request.remove(HeaderId::Expect);
+            hcm.stats.charge_response(100);
+            hcm.listener_stats.charge_response(100);
+            let mut head = HeaderMap::new();
+            head.set(HeaderId::Status, b"100");
+            let to = self.response_context();
+            self.connection.codec.send_informational(&head, to);
+        }
+        let request = &mut self.messages.request;
+        if hop_by_hop::remove_nominated(request).is_err() {
+            hcm.stats.downstream_cx_protocol_error.inc();
+            return Step::Reply(
+                LocalReply::new(400, "Bad Request", "http1.connection_header_rejected")
+                    .flag(ResponseFlag::DownstreamProtocolError),
+            );
+        }
+        if let Err(reply) = path::sanitize(request, &hcm, &self.connection.info, self.method) {
+            return Step::Reply(reply);
+        }
+        let origin = request_headers::mutate(
+            request,
+            &hcm.request_headers,
+            &self.connection.info,
+            hcm.routes.internal_only_headers(),
+        );
+        self.internal = origin.internal;
+        self.info.remote_address = origin.remote_address;
+
+        self.route = hcm.routes.find(&self.messages.request, &self.info);
+        if let Some(found) = &self.route {
+            self.info.route = Some(found.route.info.clone());
+            if let Some(idle) = found.route.idle_timeout() {
+                self.deadlines.idle_timeout = (!idle.is_zero()).then_some(idle);
+                self.deadlines.idle = self.deadlines.idle_timeout.map(|d| self.info.start + d);
+            }
+        }
+        if hop_by_hop::is_upgrade(&self.messages.request)
+            || self.method == Method::Connect && self.route.is_some()
+        {
+            hcm.stats.downstream_rq_ws_on_non_ws_route.inc();
+            return Step::Reply(LocalReply::new(403, "", "upgrade_failed"));
+        }
+        match hcm.filters.decode_headers(self) {
+            Decision::Continue => self.take_route(),
+            Decision::Reply(reply) => Step::Reply(*reply),
+        }
+    }
+
+    /// The router's own decisions that need no upstream.
+    fn take_route(&mut self) -> Step {
+        let hcm = &self.connection.hcm;
+        hcm.stats.rq_total.inc();
+        let Some(found) = &self.route else {
+            hcm.stats.no_route.inc();
+            return Step::Reply(
+                LocalReply::new(404, "", "route_not_found").flag(ResponseFlag::NoRouteFound),
+            );
+        };
+        match &found.route.action {
+            Action::Forward(_) => Step::Forward,
+            Action::Redirect(redirect) => {
+                hcm.stats.rq_redirect.inc();
+                let location = redirect.location(&self.messages.request, &self.info);
+                Step::Reply(
+                    LocalReply::new(redirect.code(), "", "direct_response")
+                        .header(HeaderId::Location, location),
+                )
+            }
+            Action::DirectResponse(direct) => {
+                hcm.stats.rq_direct_response.inc();
+                let mut reply = LocalReply::new(direct.status, "", "direct_response");
+                reply.body = direct.body.clone();
+                Step::Reply(reply)
+            }
+            Action::NonForwarding => Step::Reply(
+                LocalReply::new(503, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
+            ),
+        }
+    }
+
+    /// Sends a reply of our own through the encode filters.
+    pub async fn send_local_reply(&mut self, reply: LocalReply) -> Option<Close> {
+        if let Some(flag) = reply.flag {
+            self.info.set_flag(flag);
+        }
+        self.info.details = Cow::Owned(sanitize_details(&reply.details));
+        let body = reply.write_head(self.grpc, &mut self.messages.response);
+        self.local_body = reply.body;
+        if let Some(found) = &self.route {
+            found.finalize_response_headers(
+                &mut self.messages.response,
+                &self.messages.request,
+                &self.info,
+            );
+        }
+        let end = body.is_empty() || self.method == Method::Head;
+        if self.send_response_head(reply.code, end).is_err() {
+            return self.reset_response();
+        }
+        if !end {
+            self.info.body_bytes_sent += body.len() as u64;
+            self.connection.codec.send_data(body);
+            self.connection.codec.send_end(None);
+        }
+        let flushed = poll_fn(|cx| {
+            if self.connection.codec.poll_flush(cx)?.is_ready() {
+                return Poll::Ready(Ok::<_, std::io::Error>(true));
+            }
+            Poll::Ready(Ok(false))
+        })
+        .await;
+        match flushed {
+            Ok(true) => self.finish(),
+            Ok(false) => match self.flush_response().await {
+                Ok(()) => self.finish(),
+                Err(expired) => self.expire_response(expired),
+            },
+            Err(_) => self.downstream_failed(RequestError::Closed),
+        }
+    }
+
+    /// Waits until a response that is already complete has been taken by the client.
+    async fn flush_response(&mut self) -> Result<(), Option<Expired>> {
+        poll_fn(|cx| match self.connection.codec.poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(None)),
+            Poll::Pending => self
+                .poll_deadlines(cx, None)
+                .map(|expired| Err(Some(expired))),
+        })
+        .await
+    }
+
+    /// Encode filters, the connection manager's own headers, then the codec.
+    fn send_response_head(&mut self, code: u16, end: bool) -> Result<(), EncodeError> {
+        let hcm = self.connection.hcm.clone();
+        hcm.filters.encode_headers(self);
+        response_headers::mutate(
+            &mut self.messages.response,
+            &self.messages.request,
+            &hcm.response_headers,
+            self.info.start_time,
+        );
+        if self.connection.drain == DrainState::NotDraining && self.saw_connection_close {
+            self.connection.drain = DrainState::Closing;
+        }
+        if !self.request_complete {
+            hcm.stats.downstream_rq_response_before_rq_complete.inc();
+            self.connection.drain = DrainState::Closing;
+        }
+        if self.connection.drain != DrainState::NotDraining {
+            self.messages.response.set(HeaderId::Connection, b"close");
+        }
+        let code = self
+            .messages
+            .response
+            .get_str(HeaderId::Status)
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(code);
+        self.info.response_code = code;
+        self.response_started = true;
+        self.info.timing.downstream_tx_begin = Some(self.info.elapsed());
+        hcm.stats.charge_response(code);
+        hcm.listener_stats.charge_response(code);
+        let to = self.response_context();
+        self.connection
+            .codec
+            .send_head(&self.messages.response, to, end)
+    }
+
+    /// What the codec must know to write a response.
+    pub fn response_context(&self) -> ResponseContext {
+        ResponseContext {
+            protocol: self.info.protocol.unwrap_or(Protocol::Http11),
+            method: self.method,
+            connection: match self.info.protocol {
+                // HTTP/1.0 must be told that the connection stays.
+                Some(Protocol::Http10) if self.connection.drain == DrainState::NotDraining => {
+                    ConnectionHeader::KeepAlive
+                }
+                _ => ConnectionHeader::FromMap,
+            },
+        }
+    }
+
+    /// Streams an upstream's response to the client, and what is left of the request to the upstream.
+    async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
+        let end = upstream.exchange.response_complete();
+        if self.send_response_head(upstream.status, end).is_err() {
+            upstream.cancel(self);
+            self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
+            return self.reset_response();
+        }
+        let result = poll_fn(|cx| self.poll_response(cx, &mut upstream)).await;
+        match result {
+            ResponseEnd::Complete => {
+                self.info
+                    .timing
+                    .upstream_rx_end
+                    .get_or_insert(self.info.start.elapsed());
+                upstream.complete(self);
+                self.finish()
+            }
+            ResponseEnd::Disconnected(error) => {
+                upstream.cancel(self);
+                self.downstream_failed(error)
+            }
+            ResponseEnd::UpstreamFailed(error) => {
+                upstream.fail(self, &error);
+                self.connection
+                    .hcm
+                    .stats
+                    .rq_reset_after_downstream_response_started
+                    .inc();
+                self.reset_response()
+            }
+            ResponseEnd::Expired(expired) => {
+                upstream.expire(self, expired);
+                self.expire_response(Some(expired))
+            }
+        }
+    }
+
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        upstream: &mut UpstreamResponse,
+    ) -> Poll<ResponseEnd> {
+        let mut moved = false;
+        let end = loop {
+            // The request, if it still comes.
+            while !self.request_complete && !upstream.exchange.is_backed_up() {
+                match self.poll_request_body(cx) {
+                    Poll::Ready(RequestEvent::Data(data)) => {
+                        moved = true;
+                        upstream.exchange.send_data(data);
+                    }
+                    Poll::Ready(RequestEvent::End { trailers }) => {
+                        upstream
+                            .exchange
+                            .send_end(trailers.then_some(&self.messages.request_trailers));
+                    }
+                    Poll::Ready(RequestEvent::Failed(error)) => {
+                        return Poll::Ready(ResponseEnd::Disconnected(error));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            let _ = upstream.exchange.poll_flush(cx);
+            // The response.
+            let mut more = false;
+            while !upstream.ended && !self.connection.codec.is_backed_up() {
+                match upstream
+                    .exchange
+                    .poll_body(cx, &mut self.messages.response_trailers)
+                {
+                    Poll::Ready(Ok(BodyEvent::Data(data))) => {
+                        moved = true;
+                        self.info.body_bytes_sent += data.len() as u64;
+                        self.connection.codec.send_data(data);
+                        if self.connection.codec.buffered() >= FLUSH_AT {
+                            more = true;
+                            break;
+                        }
+                    }
+                    Poll::Ready(Ok(event)) => {
+                        upstream.ended = true;
+                        self.info.timing.upstream_rx_end = Some(self.info.start.elapsed());
+                        let trailers = matches!(event, BodyEvent::Trailers);
+                        if trailers {
+                            self.connection.hcm.clone().filters.encode_trailers(self);
+                        }
+                        self.connection
+                            .codec
+                            .send_end(trailers.then_some(&self.messages.response_trailers));
+                    }
+                    Poll::Ready(Err(error)) => {
+                        // What the upstream did send still reaches the client before the connection breaks off.
+                        let _ = self.connection.codec.poll_flush(cx);
+                        return Poll::Ready(ResponseEnd::UpstreamFailed(error));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            match self.connection.codec.poll_flush(cx) {
+                Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
+                Poll::Ready(Ok(())) if more => {}
+                Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
+                _ => break None,
+            }
+        };
+        if let Some(end) = end {
+            return Poll::Ready(end);
+        }
+        if moved {
+            self.deadlines.touch();
+        }
+        if self.request_complete && self.connection.codec.poll_closed(cx).is_ready() {
+            return Poll::Ready(ResponseEnd::Disconnected(RequestError::Closed));
+        }
+        self.poll_deadlines(cx, None).map(ResponseEnd::Expired)
+    }
+
+    /// The next piece of the request, accounted for.
+    pub fn poll_request_body(&mut self, cx: &mut Context<'_>) -> Poll<RequestEvent> {
+        match self
+            .connection
+            .codec
+            .poll_body(cx, &mut self.messages.request_trailers)
+        {
+            Poll::Ready(Ok(BodyEvent::Data(data))) => {
+                self.info.body_bytes_received += data.len() as u64;
+                self.deadlines.touch();
+                Poll::Ready(RequestEvent::Data(data))
+            }
+            Poll::Ready(Ok(event)) => {
+                self.complete_request();
+                let trailers = matches!(event, BodyEvent::Trailers);
+                if trailers {
+                    self.connection.hcm.clone().filters.decode_trailers(self);
+                }
+                Poll::Ready(RequestEvent::End { trailers })
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(RequestEvent::Failed(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when one of the stream's deadlines, or the router's own, has passed.
+    pub fn poll_deadlines(&mut self, cx: &mut Context<'_>, own: Option<Instant>) -> Poll<Expired> {
+        loop {
+            let deadline = earliest(own, self.deadlines.earliest());
+            let deadline = earliest(deadline, self.connection.duration_deadline());
+            if self
+                .connection
+                .timer
+                .poll_deadline(cx, deadline)
+                .is_pending()
+            {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if let Some(expired) = self.deadlines.expired(now) {
+                return Poll::Ready(expired);
+            }
+            if own.is_some_and(|d| d <= now) {
+                return Poll::Ready(Expired::Route);
+            }
+            if self
+                .connection
+                .duration_deadline()
+                .is_some_and(|d| d <= now)
+            {
+                // Requests in flight are served: the connection drains behind them.
+                self.connection.max_duration_reached();
+                self.connection.start_drain(now);
+            }
+        }
+    }
+
+    /// The reply to a stream deadline that passed before the response began.
+    pub fn expired_reply(&mut self, expired: Expired) -> LocalReply {
+        let stats = &self.connection.hcm.stats;
+        match expired {
+            Expired::StreamIdle => {
+                stats.downstream_rq_idle_timeout.inc();
+                let code = if self.request_complete { 504 } else { 408 };
+                LocalReply::new(code, "stream timeout", "stream_idle_timeout")
+                    .flag(ResponseFlag::StreamIdleTimeout)
+            }
+            Expired::Request => {
+                stats.downstream_rq_timeout.inc();
+                LocalReply::new(408, "request timeout", "request_overall_timeout")
+            }
+            Expired::MaxStreamDuration => {
+                stats.downstream_rq_max_duration_reached.inc();
+                let code = if self.request_complete { 504 } else { 408 };
+                LocalReply::new(code, "downstream duration timeout", "max_duration_timeout")
+            }
+            Expired::Route => LocalReply::new(504, "upstream request timeout", "response_timeout")
+                .flag(ResponseFlag::UpstreamRequestTimeout),
+        }
+    }
+
+    /// A deadline passed while the response was on its way: nothing can be said any more but by closing.
+    fn expire_response(&mut self, expired: Option<Expired>) -> Option<Close> {
+        match expired {
+            None => return self.downstream_failed(RequestError::Closed),
+            Some(Expired::Route) => {
+                self.info.set_flag(ResponseFlag::UpstreamRequestTimeout);
+                self.info.details = Cow::Borrowed("response_timeout");
+            }
+            Some(expired) => {
+                let reply = self.expired_reply(expired);
+                if let Some(flag) = reply.flag {
+                    self.info.set_flag(flag);
+                }
+                self.info.details = reply.details;
+            }
+        }
+        self.reset_response()
+    }
+
+    /// Ends a response that cannot be completed: the client sees the connection close.
+    fn reset_response(&mut self) -> Option<Close> {
+        self.connection.hcm.stats.downstream_rq_tx_reset.inc();
+        self.log();
+        Some(Close::Flush)
+    }
+
+    /// The client is gone, or sent a body that is none.
+    pub fn downstream_failed(&mut self, error: RequestError) -> Option<Close> {
+        match error {
+            RequestError::Closed => {
+                self.connection.set_remote_close();
+                self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+                self.info
+                    .set_flag(ResponseFlag::DownstreamConnectionTermination);
+                self.info.details = Cow::Borrowed("downstream_remote_disconnect");
+                self.log();
+                Some(Close::Now)
+            }
+            RequestError::Codec(error) => {
+                self.connection.hcm.stats.downstream_cx_protocol_error.inc();
+                self.info.set_flag(ResponseFlag::DownstreamProtocolError);
+                self.info.details = Cow::Borrowed(error.details);
+                self.log();
+                Some(Close::Delayed)
+            }
+        }
+    }
+
+    /// The response is written: account, log, and say what becomes of the connection.
+    fn finish(&mut self) -> Option<Close> {
+        self.info.timing.downstream_tx_end = Some(self.info.elapsed());
+        self.log();
+        if self.connection.drain != DrainState::Closing {
+            return None;
+        }
+        self.connection.active_request = false;
+        // A client that has said all it wanted can be closed at once: no race is left to avoid.
+        Some(if self.saw_connection_close && self.request_complete {
+            Close::Flush
+        } else {
+            Close::Delayed
+        })
+    }
+
+    fn log(&mut self) {
+        let elapsed = self.info.elapsed();
+        self.info.timing.complete = Some(elapsed);
+        let (read, written) = self.bytes_before;
+        self.info.downstream_wire_bytes_received =
+            self.connection.codec.bytes_read().saturating_sub(read);
+        self.info.downstream_wire_bytes_sent = self
+            .connection
+            .codec
+            .bytes_written()
+            .saturating_sub(written);
+        let hcm = &self.connection.hcm;
+        hcm.stats
+            .downstream_rq_time
+            .record(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+impl Drop for ActiveStream<'_> {
+    fn drop(&mut self) {
+        self.connection.hcm.stats.downstream_rq_active.dec();
+        std::mem::take(&mut self.messages).give_back();
+    }
+}
+
+/// How the streaming of a response ended.
+enum ResponseEnd {
+    Complete,
+    Disconnected(RequestError),
+    UpstreamFailed(ExchangeError),
+    Expired(Expired),
+}
+
+/// Details are one word in a log line: white space becomes `_`.
+pub(crate) fn sanitize_details(details: &str) -> String {
+    details
+        .chars()
+        .map(|c| if c.is_whitespace() { '_' } else { c })
+        .collect()
+}
