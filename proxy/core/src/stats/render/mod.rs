@@ -55,4 +55,5 @@ fn disjoint(cumulative: &mut [u64]) {
 }
 
 #[cfg(test)]
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::stats::{
     snapshot::{Distribution, Sample, Snapshot},
     tags::Tagged,
 };
-use std::{cmp::Ordering, fmt::Write, iter};
+use std::{cmp::Ordering, fmt::Write, iter, sync::Arc};
 
 #[derive(Debug)]
 enum Value {
@@ -18,16 +18,24 @@ enum Value {
 /// One series, or the series of one histogram.
 #[derive(Debug)]
 struct Series {
-    metric: String,
-    /// The stat's name orders the series of a metric.
+    kind: &'static str,
     name: Box<str>,
-    labels: String,
+    tagged: Option<Arc<Tagged>>,
     value: Value,
+}
+
+impl Series {
+    /// The stat's name without its tags: what makes series one metric.
+    fn stat(&self) -> &str {
+        self.tagged
+            .as_deref()
+            .map_or(&self.name, |tagged| &tagged.name)
+    }
 }
 
 #[derive(Debug)]
 pub struct Prometheus {
-    series: Vec<(&'static str, Series)>,
+    series: Vec<Series>,
     summary: bool,
     at: usize,
 }
@@ -62,46 +70,46 @@ impl Prometheus {
 }
 
 fn add<V>(
-    all: &mut Vec<(&'static str, Series)>,
+    all: &mut Vec<Series>,
     kind: &'static str,
     samples: Vec<Sample<V>>,
     value: impl Fn(V) -> Value,
 ) {
     let start = all.len();
-    all.extend(samples.into_iter().map(|sample| {
-        let series = Series {
-            metric: metric_name(sample.tagged.as_deref().map_or(&*sample.name, |t| &t.name)),
-            labels: labels(sample.tagged.as_deref()),
-            name: sample.name,
-            value: value(sample.value),
-        };
-        (kind, series)
+    all.extend(samples.into_iter().map(|sample| Series {
+        kind,
+        name: sample.name,
+        tagged: sample.tagged,
+        value: value(sample.value),
     }));
     if let Some(added) = all.get_mut(start..) {
-        added.sort_unstable_by(|(_, a), (_, b)| match a.metric.cmp(&b.metric) {
-            Ordering::Equal => a.name.cmp(&b.name),
-            other => other,
+        added.sort_unstable_by(|a, b| {
+            by_tokens(a.stat(), b.stat()).then_with(|| by_tokens(&a.name, &b.name))
         });
     }
 }
 
+/// Envoy compares names token by token, so that `a.x` stands before `a-b.x`.
+fn by_tokens(a: &str, b: &str) -> Ordering {
+    a.split('.').cmp(b.split('.'))
+}
+
 impl Render for Prometheus {
     fn next(&mut self, out: &mut String) -> bool {
-        let Some((kind, series)) = self.series.get(self.at) else {
+        let Some(series) = self.series.get(self.at) else {
             return false;
         };
-        let first = match self
+        let before = self
             .at
             .checked_sub(1)
-            .and_then(|before| self.series.get(before))
-        {
-            Some((before, other)) => before != kind || other.metric != series.metric,
-            None => true,
-        };
-        let Series { metric, labels, .. } = series;
+            .and_then(|before| self.series.get(before));
+        let first = before
+            .is_none_or(|before| before.kind != series.kind || before.stat() != series.stat());
+        let metric = &metric_name(series.stat());
+        let labels = &labels(series.tagged.as_deref());
         // Writing to a string cannot fail.
         if first {
-            let _ = writeln!(out, "# TYPE {metric} {kind}");
+            let _ = writeln!(out, "# TYPE {metric} {}", series.kind);
         }
         match &series.value {
             Value::Number(value) => {

@@ -150,6 +150,43 @@ fn prometheus_groups_by_metric() {
 }
 
 #[test]
+fn prometheus_sorts_by_tokens() {
+    let store = Store::new(Settings {
+        tags: TagProducer::with_defaults_except(&[]).unwrap(),
+        ..Settings::default()
+    });
+    for name in [
+        "cluster_manager.added",
+        "cluster.a-b.x",
+        "cluster.a.x",
+        "cluster.A.x",
+        "cluster.z.membership",
+    ] {
+        store.counter(name);
+    }
+    let query = Query {
+        tags: true,
+        ..Query::default()
+    };
+    let prometheus = Prometheus::new(
+        Snapshot::take(&store, &query),
+        HistogramMode::Cumulative,
+        false,
+    );
+    assert_eq!(
+        Chunks(prometheus).collect::<String>(),
+        "# TYPE envoy_cluster_membership counter\n\
+         envoy_cluster_membership{envoy_cluster_name=\"z\"} 0\n\
+         # TYPE envoy_cluster_x counter\n\
+         envoy_cluster_x{envoy_cluster_name=\"A\"} 0\n\
+         envoy_cluster_x{envoy_cluster_name=\"a\"} 0\n\
+         envoy_cluster_x{envoy_cluster_name=\"a-b\"} 0\n\
+         # TYPE envoy_cluster_manager_added counter\n\
+         envoy_cluster_manager_added{} 0\n"
+    );
+}
+
+#[test]
 fn prometheus_of_a_histogram() {
     let histogram = prometheus("body", HistogramMode::Cumulative, false);
     assert!(histogram.starts_with(
