@@ -3,11 +3,18 @@
 //! This is the file to read first. Each step is one call; whatever goes wrong becomes a [`LocalReply`] that takes the
 //! same way out as a proxied response.
 
+mod deadlines;
+mod messages;
+mod proxy_response;
+
+pub(crate) use deadlines::{Deadlines, Expired};
+pub(crate) use messages::Messages;
+
 use crate::{
     codec::{
         BodyEvent, CodecError,
         h1::{
-            ConnectionHeader, EncodeError, ExchangeError, RequestHead,
+            ConnectionHeader, EncodeError, RequestHead,
             server::{RequestError, ResponseContext},
         },
     },
@@ -17,108 +24,18 @@ use crate::{
     local_reply::{LocalReply, is_grpc},
     path, request_headers, response_headers,
     route::{Action, RouteMatch},
-    router::{self, UpstreamResponse},
+    router,
     timeout::earliest,
 };
 use bytes::Bytes;
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo};
 use std::{
     borrow::Cow,
-    cell::RefCell,
     future::poll_fn,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 use tokio::time::Instant;
-
-/// Body is flushed when so much is waiting, even if more is at hand.
-const FLUSH_AT: usize = 64 * 1024;
-/// Messages kept by a thread.
-const POOLED: usize = 64;
-
-/// The heads and trailers of one request and its response. Their memory is used again by the next request.
-#[derive(Debug, Default)]
-pub struct Messages {
-    pub request: HeaderMap,
-    pub request_trailers: HeaderMap,
-    pub response: HeaderMap,
-    pub response_trailers: HeaderMap,
-}
-
-thread_local! {
-    #[expect(clippy::vec_box, reason = "taking and giving back moves a pointer, not four header maps")]
-    static POOL: RefCell<Vec<Box<Messages>>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Messages {
-    pub fn take() -> Box<Self> {
-        POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
-    }
-
-    pub fn give_back(mut self: Box<Self>) {
-        self.request.clear();
-        self.request_trailers.clear();
-        self.response.clear();
-        self.response_trailers.clear();
-        POOL.with_borrow_mut(|pool| {
-            if pool.len() < POOLED {
-                pool.push(self);
-            }
-        });
-    }
-}
-
-/// Why a stream ends before its response is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expired {
-    StreamIdle,
-    Request,
-    MaxStreamDuration,
-    /// The route's timeout, or a try's: the router knows.
-    Route,
-}
-
-/// The deadlines that hold for the stream as a whole.
-#[derive(Debug, Default)]
-pub(crate) struct Deadlines {
-    idle_timeout: Option<Duration>,
-    idle: Option<Instant>,
-    request: Option<Instant>,
-    max_duration: Option<Instant>,
-    /// From the end of the request to the end of the response.
-    pub route: Option<Instant>,
-}
-
-impl Deadlines {
-    fn earliest(&self) -> Option<Instant> {
-        earliest(
-            earliest(self.idle, self.request),
-            earliest(self.max_duration, self.route),
-        )
-    }
-
-    fn expired(&self, now: Instant) -> Option<Expired> {
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
-        if passed(self.max_duration) {
-            Some(Expired::MaxStreamDuration)
-        } else if passed(self.request) {
-            Some(Expired::Request)
-        } else if passed(self.route) {
-            Some(Expired::Route)
-        } else if passed(self.idle) {
-            Some(Expired::StreamIdle)
-        } else {
-            None
-        }
-    }
-
-    /// Bytes have moved.
-    fn touch(&mut self) {
-        if let Some(timeout) = self.idle_timeout {
-            self.idle = Some(Instant::now() + timeout);
-        }
-    }
-}
 
 /// What reading the request body brought.
 pub(crate) enum RequestEvent {
@@ -463,124 +380,6 @@ impl<'a> ActiveStream<'a> {
         }
     }
 
-    /// Streams an upstream's response to the client, and what is left of the request to the upstream.
-    async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
-        let end = upstream.exchange.response_complete();
-        if self.send_response_head(upstream.status, end).is_err() {
-            upstream.cancel(self);
-            self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
-            return self.reset_response();
-        }
-        let result = poll_fn(|cx| self.poll_response(cx, &mut upstream)).await;
-        match result {
-            ResponseEnd::Complete => {
-                self.info
-                    .timing
-                    .upstream_rx_end
-                    .get_or_insert(self.info.start.elapsed());
-                upstream.complete(self);
-                self.finish()
-            }
-            ResponseEnd::Disconnected(error) => {
-                upstream.cancel(self);
-                self.downstream_failed(error)
-            }
-            ResponseEnd::UpstreamFailed(error) => {
-                upstream.fail(self, &error);
-                self.connection
-                    .hcm
-                    .stats
-                    .rq_reset_after_downstream_response_started
-                    .inc();
-                self.reset_response()
-            }
-            ResponseEnd::Expired(expired) => {
-                upstream.expire(self, expired);
-                self.expire_response(Some(expired))
-            }
-        }
-    }
-
-    fn poll_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        upstream: &mut UpstreamResponse,
-    ) -> Poll<ResponseEnd> {
-        let mut moved = false;
-        let end = loop {
-            // The request, if it still comes.
-            while !self.request_complete && !upstream.exchange.is_backed_up() {
-                match self.poll_request_body(cx) {
-                    Poll::Ready(RequestEvent::Data(data)) => {
-                        moved = true;
-                        upstream.exchange.send_data(data);
-                    }
-                    Poll::Ready(RequestEvent::End { trailers }) => {
-                        upstream
-                            .exchange
-                            .send_end(trailers.then_some(&self.messages.request_trailers));
-                    }
-                    Poll::Ready(RequestEvent::Failed(error)) => {
-                        return Poll::Ready(ResponseEnd::Disconnected(error));
-                    }
-                    Poll::Pending => break,
-                }
-            }
-            let _ = upstream.exchange.poll_flush(cx);
-            // The response.
-            let mut more = false;
-            while !upstream.ended && !self.connection.codec.is_backed_up() {
-                match upstream
-                    .exchange
-                    .poll_body(cx, &mut self.messages.response_trailers)
-                {
-                    Poll::Ready(Ok(BodyEvent::Data(data))) => {
-                        moved = true;
-                        self.info.body_bytes_sent += data.len() as u64;
-                        self.connection.codec.send_data(data);
-                        if self.connection.codec.buffered() >= FLUSH_AT {
-                            more = true;
-                            break;
-                        }
-                    }
-                    Poll::Ready(Ok(event)) => {
-                        upstream.ended = true;
-                        self.info.timing.upstream_rx_end = Some(self.info.start.elapsed());
-                        let trailers = matches!(event, BodyEvent::Trailers);
-                        if trailers {
-                            self.connection.hcm.clone().filters.encode_trailers(self);
-                        }
-                        self.connection
-                            .codec
-                            .send_end(trailers.then_some(&self.messages.response_trailers));
-                    }
-                    Poll::Ready(Err(error)) => {
-                        // What the upstream did send still reaches the client before the connection breaks off.
-                        let _ = self.connection.codec.poll_flush(cx);
-                        return Poll::Ready(ResponseEnd::UpstreamFailed(error));
-                    }
-                    Poll::Pending => break,
-                }
-            }
-            match self.connection.codec.poll_flush(cx) {
-                Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
-                Poll::Ready(Ok(())) if more => {}
-                Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
-                _ => break None,
-            }
-        };
-        if let Some(end) = end {
-            return Poll::Ready(end);
-        }
-        if moved {
-            self.deadlines.touch();
-        }
-        if self.request_complete && self.connection.codec.poll_closed(cx).is_ready() {
-            return Poll::Ready(ResponseEnd::Disconnected(RequestError::Closed));
-        }
-        self.poll_deadlines(cx, None).map(ResponseEnd::Expired)
-    }
-
     /// The next piece of the request, accounted for.
     pub fn poll_request_body(&mut self, cx: &mut Context<'_>) -> Poll<RequestEvent> {
         match self
@@ -749,14 +548,6 @@ impl Drop for ActiveStream<'_> {
         self.connection.hcm.stats.downstream_rq_active.dec();
         std::mem::take(&mut self.messages).give_back();
     }
-}
-
-/// How the streaming of a response ended.
-enum ResponseEnd {
-    Complete,
-    Disconnected(RequestError),
-    UpstreamFailed(ExchangeError),
-    Expired(Expired),
 }
 
 /// Details are one word in a log line: white space becomes `_`.

@@ -1,0 +1,57 @@
+//! The deadlines that hold for a stream as a whole, and what their passing means.
+
+use crate::timeout::earliest;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why a stream ends before its response is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    StreamIdle,
+    Request,
+    MaxStreamDuration,
+    /// The route's timeout, or a try's: the router knows.
+    Route,
+}
+
+/// The deadlines that hold for the stream as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    pub idle_timeout: Option<Duration>,
+    pub idle: Option<Instant>,
+    pub request: Option<Instant>,
+    pub max_duration: Option<Instant>,
+    /// From the end of the request to the end of the response.
+    pub route: Option<Instant>,
+}
+
+impl Deadlines {
+    pub fn earliest(&self) -> Option<Instant> {
+        earliest(
+            earliest(self.idle, self.request),
+            earliest(self.max_duration, self.route),
+        )
+    }
+
+    pub fn expired(&self, now: Instant) -> Option<Expired> {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
+        if passed(self.max_duration) {
+            Some(Expired::MaxStreamDuration)
+        } else if passed(self.request) {
+            Some(Expired::Request)
+        } else if passed(self.route) {
+            Some(Expired::Route)
+        } else if passed(self.idle) {
+            Some(Expired::StreamIdle)
+        } else {
+            None
+        }
+    }
+
+    /// Bytes have moved.
+    pub fn touch(&mut self) {
+        if let Some(timeout) = self.idle_timeout {
+            self.idle = Some(Instant::now() + timeout);
+        }
+    }
+}

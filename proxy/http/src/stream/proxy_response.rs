@@ -1,0 +1,147 @@
+//! An upstream's response on its way to the client, with what is left of the request going the other way.
+
+use super::{ActiveStream, Expired, RequestEvent};
+use crate::{
+    codec::{
+        BodyEvent,
+        h1::{ExchangeError, server::RequestError},
+    },
+    hcm::Close,
+    router::UpstreamResponse,
+};
+use std::{
+    borrow::Cow,
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+/// Body is flushed when so much is waiting, even if more is at hand.
+const FLUSH_AT: usize = 64 * 1024;
+
+impl ActiveStream<'_> {
+    /// Streams an upstream's response to the client, and what is left of the request to the upstream.
+    pub(super) async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
+        let end = upstream.exchange.response_complete();
+        if self.send_response_head(upstream.status, end).is_err() {
+            upstream.cancel(self);
+            self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
+            return self.reset_response();
+        }
+        let result = poll_fn(|cx| self.poll_response(cx, &mut upstream)).await;
+        match result {
+            ResponseEnd::Complete => {
+                self.info
+                    .timing
+                    .upstream_rx_end
+                    .get_or_insert(self.info.start.elapsed());
+                upstream.complete(self);
+                self.finish()
+            }
+            ResponseEnd::Disconnected(error) => {
+                upstream.cancel(self);
+                self.downstream_failed(error)
+            }
+            ResponseEnd::UpstreamFailed(error) => {
+                upstream.fail(self, &error);
+                self.connection
+                    .hcm
+                    .stats
+                    .rq_reset_after_downstream_response_started
+                    .inc();
+                self.reset_response()
+            }
+            ResponseEnd::Expired(expired) => {
+                upstream.expire(self, expired);
+                self.expire_response(Some(expired))
+            }
+        }
+    }
+
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        upstream: &mut UpstreamResponse,
+    ) -> Poll<ResponseEnd> {
+        let mut moved = false;
+        let end = loop {
+            // The request, if it still comes.
+            while !self.request_complete && !upstream.exchange.is_backed_up() {
+                match self.poll_request_body(cx) {
+                    Poll::Ready(RequestEvent::Data(data)) => {
+                        moved = true;
+                        upstream.exchange.send_data(data);
+                    }
+                    Poll::Ready(RequestEvent::End { trailers }) => {
+                        upstream
+                            .exchange
+                            .send_end(trailers.then_some(&self.messages.request_trailers));
+                    }
+                    Poll::Ready(RequestEvent::Failed(error)) => {
+                        return Poll::Ready(ResponseEnd::Disconnected(error));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            let _ = upstream.exchange.poll_flush(cx);
+            // The response.
+            let mut more = false;
+            while !upstream.ended && !self.connection.codec.is_backed_up() {
+                match upstream
+                    .exchange
+                    .poll_body(cx, &mut self.messages.response_trailers)
+                {
+                    Poll::Ready(Ok(BodyEvent::Data(data))) => {
+                        moved = true;
+                        self.info.body_bytes_sent += data.len() as u64;
+                        self.connection.codec.send_data(data);
+                        if self.connection.codec.buffered() >= FLUSH_AT {
+                            more = true;
+                            break;
+                        }
+                    }
+                    Poll::Ready(Ok(event)) => {
+                        upstream.ended = true;
+                        self.info.timing.upstream_rx_end = Some(self.info.start.elapsed());
+                        let trailers = matches!(event, BodyEvent::Trailers);
+                        if trailers {
+                            self.connection.hcm.clone().filters.encode_trailers(self);
+                        }
+                        self.connection
+                            .codec
+                            .send_end(trailers.then_some(&self.messages.response_trailers));
+                    }
+                    Poll::Ready(Err(error)) => {
+                        // What the upstream did send still reaches the client before the connection breaks off.
+                        let _ = self.connection.codec.poll_flush(cx);
+                        return Poll::Ready(ResponseEnd::UpstreamFailed(error));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            match self.connection.codec.poll_flush(cx) {
+                Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
+                Poll::Ready(Ok(())) if more => {}
+                Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
+                _ => break None,
+            }
+        };
+        if let Some(end) = end {
+            return Poll::Ready(end);
+        }
+        if moved {
+            self.deadlines.touch();
+        }
+        if self.request_complete && self.connection.codec.poll_closed(cx).is_ready() {
+            return Poll::Ready(ResponseEnd::Disconnected(RequestError::Closed));
+        }
+        self.poll_deadlines(cx, None).map(ResponseEnd::Expired)
+    }
+}
+
+/// How the streaming of a response ended.
+enum ResponseEnd {
+    Complete,
+    Disconnected(RequestError),
+    UpstreamFailed(ExchangeError),
+    Expired(Expired),
+}
