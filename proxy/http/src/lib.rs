@@ -16,7 +16,7 @@ mod request_id;
 mod response_headers;
 pub mod route;
 pub mod router;
-mod stats;
+pub mod stats;
 mod stream;
 mod timeout;
 

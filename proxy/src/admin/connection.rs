@@ -2,7 +2,8 @@
 
 use super::reply::Body;
 use http::{HeaderValue, Response};
-use outrigger_core::{stat_group, stats::Store};
+use outrigger_core::{Protocol, stat_group, stats::Store};
+use outrigger_http::stats::{HcmStats, ListenerHttpStats};
 use std::{
     io,
     pin::Pin,
@@ -13,40 +14,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 stat_group! {
-    /// `http.admin.`
-    pub struct HttpStats {
-        counter downstream_cx_destroy,
-        counter downstream_cx_http1_total,
-        counter downstream_cx_rx_bytes_total,
-        counter downstream_cx_total,
-        counter downstream_cx_tx_bytes_total,
-        counter downstream_rq_1xx,
-        counter downstream_rq_2xx,
-        counter downstream_rq_3xx,
-        counter downstream_rq_4xx,
-        counter downstream_rq_5xx,
-        counter downstream_rq_completed,
-        counter downstream_rq_http1_total,
-        counter downstream_rq_total,
-        gauge downstream_cx_active,
-        gauge downstream_cx_http1_active,
-        gauge downstream_rq_active,
-        histogram(Milliseconds) downstream_cx_length_ms,
-        histogram(Milliseconds) downstream_rq_time,
-    }
-}
-
-stat_group! {
     /// `listener.admin.`
     pub struct ListenerStats {
         counter downstream_cx_destroy,
         counter downstream_cx_total,
-        counter http_admin_1xx = "http.admin.downstream_rq_1xx",
-        counter http_admin_2xx = "http.admin.downstream_rq_2xx",
-        counter http_admin_3xx = "http.admin.downstream_rq_3xx",
-        counter http_admin_4xx = "http.admin.downstream_rq_4xx",
-        counter http_admin_5xx = "http.admin.downstream_rq_5xx",
-        counter http_admin_completed = "http.admin.downstream_rq_completed",
         counter main_thread_cx_total = "main_thread.downstream_cx_total",
         gauge downstream_cx_active,
         gauge main_thread_cx_active = "main_thread.downstream_cx_active",
@@ -57,15 +28,18 @@ stat_group! {
 /// The stats of the admin interface.
 #[derive(Clone, Debug)]
 pub struct AdminStats {
-    pub http: Arc<HttpStats>,
+    pub http: Arc<HcmStats>,
     listener: Arc<ListenerStats>,
+    listener_http: Arc<ListenerHttpStats>,
 }
 
 impl AdminStats {
     pub fn register(store: &Store) -> Self {
         Self {
-            http: store.register("http.admin.", HttpStats::default()),
+            http: store.register("http.admin.", HcmStats::default()),
             listener: store.register("listener.admin.", ListenerStats::default()),
+            listener_http: store
+                .register("listener.admin.http.admin.", ListenerHttpStats::default()),
         }
     }
 
@@ -87,8 +61,7 @@ impl AdminStats {
 
     /// Counts a request; it is active until its answer has gone out.
     pub fn request(&self) -> ActiveRequest {
-        self.http.downstream_rq_total.inc();
-        self.http.downstream_rq_http1_total.inc();
+        self.http.charge_request(Protocol::Http11);
         self.http.downstream_rq_active.inc();
         ActiveRequest {
             stats: self.clone(),
@@ -110,7 +83,7 @@ pub struct OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        let AdminStats { http, listener } = &self.stats;
+        let AdminStats { http, listener, .. } = &self.stats;
         http.downstream_cx_active.dec();
         http.downstream_cx_http1_active.dec();
         http.downstream_cx_destroy.inc();
@@ -135,21 +108,9 @@ pub struct ActiveRequest {
 impl ActiveRequest {
     /// Counts the answer by its class; the request ends with its body.
     pub fn answered(self, response: Response<Body>) -> Response<Body> {
-        let AdminStats { http, listener } = &self.stats;
-        http.downstream_rq_completed.inc();
-        listener.http_admin_completed.inc();
-        let class = match response.status().as_u16() / 100 {
-            1 => Some((&http.downstream_rq_1xx, &listener.http_admin_1xx)),
-            2 => Some((&http.downstream_rq_2xx, &listener.http_admin_2xx)),
-            3 => Some((&http.downstream_rq_3xx, &listener.http_admin_3xx)),
-            4 => Some((&http.downstream_rq_4xx, &listener.http_admin_4xx)),
-            5 => Some((&http.downstream_rq_5xx, &listener.http_admin_5xx)),
-            _ => None,
-        };
-        if let Some((in_http, in_listener)) = class {
-            in_http.inc();
-            in_listener.inc();
-        }
+        let code = response.status().as_u16();
+        self.stats.http.charge_response(code);
+        self.stats.listener_http.charge_response(code);
         response.map(|body| body.holding(self))
     }
 }
@@ -172,11 +133,11 @@ pub fn date() -> HeaderValue {
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
-    stats: Arc<HttpStats>,
+    stats: Arc<HcmStats>,
 }
 
 impl<S> Metered<S> {
-    pub fn new(stream: S, stats: Arc<HttpStats>) -> Self {
+    pub fn new(stream: S, stats: Arc<HcmStats>) -> Self {
         Self { stream, stats }
     }
 }
