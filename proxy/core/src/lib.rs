@@ -3,6 +3,7 @@
 //! Headers, stream info, stats, access-log formatting, config errors, slots and worker identity live here. Nothing in
 //! this crate opens a socket of the data path or knows a cluster, a route or a listener.
 
+pub mod access_log;
 pub mod address;
 pub mod context;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod protocol;
 pub mod response_flag;
+pub mod runtime;
 pub mod slot;
 pub mod stats;
 pub mod stream_info;

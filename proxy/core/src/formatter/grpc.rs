@@ -13,6 +13,9 @@ pub(super) enum GrpcStatusForm {
     Number,
 }
 
+/// The status of a call that has none.
+pub(crate) const UNKNOWN: u64 = 2;
+
 const NAMES: [(&str, &str); 17] = [
     ("OK", "OK"),
     ("Canceled", "CANCELLED"),
@@ -81,12 +84,11 @@ pub(crate) fn status(cx: &FormatContext<'_>) -> Option<u64> {
 fn from_http(code: u16) -> Option<u64> {
     Some(match code {
         0 => return None,
-        200 => 2,
         400 => 13,
         401 => 16,
         403 => 7,
         404 => 12,
         429 | 502 | 503 | 504 => 14,
-        _ => 2,
+        _ => UNKNOWN,
     })
 }

@@ -8,18 +8,20 @@ mod coalesce;
 mod command;
 mod durations;
 mod field;
-mod grpc;
+pub(crate) mod grpc;
 mod header;
 mod json;
 mod json_text;
 mod operator;
 mod parse;
+mod source;
 mod time;
 mod tls;
 mod value;
 
 pub use command::Commands;
 pub use json::JsonFormatter;
+pub use source::SubstitutionFormat;
 
 use crate::{ConfigError, HeaderMap, StreamInfo};
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;

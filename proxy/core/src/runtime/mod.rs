@@ -1,0 +1,277 @@
+//! Envoy's layered runtime: values by key that override configuration, layer over layer, the last layer winning.
+//!
+//! A user of a key holds a handle that was made when its configuration was compiled; reading it costs one atomic load and
+//! never a lookup by name.
+
+mod handle;
+mod value;
+
+pub use handle::{RuntimeDouble, RuntimeFlag, RuntimeFraction, RuntimeUint32};
+pub use value::{Fraction, Value};
+
+use crate::{
+    ConfigError,
+    error::ConfigResult,
+    field::{Fate, Message, USED},
+    stats::Store,
+};
+use arc_swap::ArcSwapOption;
+use envoy_api::pb::envoy::config::bootstrap::v3::{LayeredRuntime, runtime_layer::LayerSpecifier};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Weak},
+};
+
+const DISK: Fate = Fate::Rejected("use static_layer: runtime directories are not watched");
+const RTDS: Fate = Fate::Rejected("use static_layer: runtime discovery is not supported");
+
+/// The fields of the messages that [`Runtime::compile`] reads.
+pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.config.bootstrap.v3.LayeredRuntime",
+        fields: &[("layers", USED)],
+    },
+    Message {
+        name: "envoy.config.bootstrap.v3.RuntimeLayer",
+        fields: &[
+            ("name", USED),
+            ("static_layer", USED),
+            ("disk_layer", DISK),
+            ("admin_layer", USED),
+            ("rtds_layer", RTDS),
+        ],
+    },
+    Message {
+        name: "envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer",
+        fields: &[],
+    },
+];
+
+crate::stat_group! {
+    /// `runtime.`
+    pub struct RuntimeStats {
+        gauge admin_overrides_active,
+        gauge deprecated_feature_seen_since_process_start,
+        counter deprecated_feature_use,
+        counter load_error,
+        counter load_success,
+        gauge num_keys,
+        gauge num_layers,
+        counter override_dir_exists,
+        counter override_dir_not_exists,
+    }
+}
+
+/// The values of one layer.
+#[derive(Debug)]
+struct Layer {
+    name: String,
+    /// Changed by `/runtime_modify`.
+    admin: bool,
+    values: BTreeMap<String, Value>,
+}
+
+/// The final value of one key, shared by all handles of it.
+type Cell = ArcSwapOption<Value>;
+
+#[derive(Debug, Default)]
+struct State {
+    layers: Vec<Layer>,
+    /// Every key that some handle reads.
+    cells: HashMap<Arc<str>, Weak<Cell>>,
+}
+
+impl State {
+    fn value(&self, key: &str) -> Option<&Value> {
+        self.layers
+            .iter()
+            .rev()
+            .find_map(|layer| layer.values.get(key))
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        self.layers.iter().flat_map(|layer| layer.values.keys())
+    }
+}
+
+/// All layers of the process.
+#[derive(Default)]
+pub struct Runtime {
+    state: Mutex<State>,
+    stats: Arc<RuntimeStats>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
+}
+
+/// What `/runtime` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dump {
+    /// Names of the layers in their order.
+    pub layers: Vec<String>,
+    pub entries: BTreeMap<String, DumpEntry>,
+}
+
+/// One key of [`Dump`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DumpEntry {
+    pub final_value: String,
+    /// One for each layer, empty where the layer does not have the key.
+    pub layer_values: Vec<String>,
+}
+
+impl Runtime {
+    /// Compiles `bootstrap.layered_runtime`; without one there is no layer, and nothing can be overridden.
+    pub fn compile(proto: Option<&LayeredRuntime>, stats: &Store) -> Result<Self, ConfigError> {
+        let mut layers: Vec<Layer> = Vec::new();
+        for (index, layer) in proto.iter().flat_map(|p| &p.layers).enumerate() {
+            if layers.iter().any(|known| known.name == layer.name) {
+                return Err(ConfigError::new(format!(
+                    "Duplicate layer name: {}",
+                    layer.name
+                )));
+            }
+            let mut values = BTreeMap::new();
+            let admin = match &layer.layer_specifier {
+                Some(LayerSpecifier::StaticLayer(fields)) => {
+                    value::flatten(fields, "", &mut values).at_index("layers", index)?;
+                    false
+                }
+                Some(LayerSpecifier::AdminLayer(_)) => true,
+                Some(LayerSpecifier::DiskLayer(_)) => return Err(rejected(DISK, index)),
+                Some(LayerSpecifier::RtdsLayer(_)) => return Err(rejected(RTDS, index)),
+                None => {
+                    return Err(ConfigError::new("is required")
+                        .at("layer_specifier")
+                        .index(index)
+                        .at("layers"));
+                }
+            };
+            if admin && layers.iter().any(|known| known.admin) {
+                return Err(ConfigError::new(
+                    "Too many admin layers specified in LayeredRuntime, at most one may be specified",
+                ));
+            }
+            layers.push(Layer {
+                name: layer.name.clone(),
+                admin,
+                values,
+            });
+        }
+        let runtime = Self {
+            state: Mutex::new(State {
+                layers,
+                cells: HashMap::new(),
+            }),
+            stats: stats.register("runtime.", RuntimeStats::default()),
+        };
+        runtime.publish(&mut runtime.state.lock());
+        Ok(runtime)
+    }
+
+    /// Sets keys of the admin layer; an empty value takes an override back. `Err` if there is no such layer.
+    pub fn modify<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), NoAdminLayer> {
+        let mut state = self.state.lock();
+        let admin = state
+            .layers
+            .iter_mut()
+            .find(|layer| layer.admin)
+            .ok_or(NoAdminLayer)?;
+        for (key, text) in changes {
+            if text.is_empty() {
+                admin.values.remove(key);
+            } else {
+                admin.values.insert(key.to_owned(), Value::parse(text));
+            }
+        }
+        self.publish(&mut state);
+        Ok(())
+    }
+
+    /// The final value of a key. By name, so not for the request path: see the handles.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.state.lock().value(key).cloned()
+    }
+
+    /// A feature flag by name, such as `envoy.reloadable_features.x`, for code that runs once.
+    pub fn flag(&self, key: &str, default: bool) -> bool {
+        self.get(key).and_then(|v| v.boolean()).unwrap_or(default)
+    }
+
+    /// What `/runtime` shows.
+    pub fn dump(&self) -> Dump {
+        let state = self.state.lock();
+        let entries = state.keys().map(|key| {
+            let layer_values = state
+                .layers
+                .iter()
+                .map(|layer| layer.values.get(key).map_or_else(String::new, Value::raw))
+                .collect();
+            let final_value = state.value(key).map_or_else(String::new, Value::raw);
+            let entry = DumpEntry {
+                final_value,
+                layer_values,
+            };
+            (key.clone(), entry)
+        });
+        Dump {
+            layers: state.layers.iter().map(|l| l.name.clone()).collect(),
+            entries: entries.collect(),
+        }
+    }
+
+    /// The cell that follows a key from now on; `None` for the empty key, which nothing overrides.
+    fn cell(&self, key: &str) -> Option<Arc<Cell>> {
+        if key.is_empty() {
+            return None;
+        }
+        let mut state = self.state.lock();
+        if let Some(cell) = state.cells.get(key).and_then(Weak::upgrade) {
+            return Some(cell);
+        }
+        let cell = Arc::new(Cell::from(state.value(key).cloned().map(Arc::new)));
+        state.cells.retain(|_, cell| cell.strong_count() > 0);
+        state.cells.insert(key.into(), Arc::downgrade(&cell));
+        Some(cell)
+    }
+
+    /// Brings every cell and stat up to the layers.
+    fn publish(&self, state: &mut State) {
+        for (key, cell) in &state.cells {
+            if let Some(cell) = cell.upgrade() {
+                cell.store(state.value(key).cloned().map(Arc::new));
+            }
+        }
+        let keys: std::collections::BTreeSet<_> = state.keys().collect();
+        self.stats.num_keys.set(keys.len() as u64);
+        self.stats.num_layers.set(state.layers.len() as u64);
+        let overridden = state.layers.iter().any(|l| l.admin && !l.values.is_empty());
+        self.stats.admin_overrides_active.set(overridden.into());
+        self.stats.override_dir_not_exists.inc();
+        self.stats.load_success.inc();
+    }
+}
+
+fn rejected(fate: Fate, index: usize) -> ConfigError {
+    let reason = match fate {
+        Fate::Rejected(reason) => reason,
+        Fate::Used | Fate::Ignored(_) => "is not supported",
+    };
+    ConfigError::new(reason).index(index).at("layers")
+}
+
+/// `/runtime_modify` without an admin layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("No admin layer specified")]
+pub struct NoAdminLayer;
+
+#[cfg(test)]
+mod tests;
