@@ -1,6 +1,6 @@
 //! What every `compile` is handed: the process-wide services, passed and never global.
 
-use crate::{local_info::LocalInfo, stats::Store};
+use crate::{access_log, local_info::LocalInfo, runtime::Runtime, stats::Store};
 use std::sync::Arc;
 
 /// Built once by the binary. There is no other global state.
@@ -12,15 +12,31 @@ pub struct Context {
     pub concurrency: usize,
     /// Who this proxy is.
     pub local_info: LocalInfo,
+    /// The layered runtime.
+    pub runtime: Arc<Runtime>,
+    /// Every log file of the process.
+    pub log_manager: Arc<access_log::Manager>,
+}
+
+impl Context {
+    /// What access logs need of the process.
+    pub fn log_services(&self) -> access_log::LogServices {
+        access_log::LogServices {
+            manager: self.log_manager.clone(),
+            runtime: self.runtime.clone(),
+        }
+    }
 }
 
 impl Default for Context {
-    /// One worker, no node.
+    /// One worker, no node, no runtime layer.
     fn default() -> Self {
         Self {
             stats: Arc::default(),
             concurrency: 1,
             local_info: LocalInfo::default(),
+            runtime: Arc::default(),
+            log_manager: Arc::default(),
         }
     }
 }
