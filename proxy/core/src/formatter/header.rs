@@ -210,42 +210,41 @@ impl QueryOperator {
         let start = out.len();
         match &self.key {
             None if query.is_empty() => return None,
-            None if self.decoded => put_decoded(out, query),
+            None if self.decoded => out.extend(decoded(query)),
             None => out.extend_from_slice(query),
-            Some(key) => put_decoded(out, parameter(query, key.as_bytes())?),
+            Some(key) => out.extend(decoded(parameter(query, key.as_bytes())?)),
         }
         truncate(out, start, self.max_len);
         Some(())
     }
 }
 
-/// The first value of a query parameter, undecoded. A fragment is no part of the query.
+/// The value of the first query parameter of that name, undecoded. Names are compared decoded.
 fn parameter<'q>(query: &'q [u8], key: &[u8]) -> Option<&'q [u8]> {
-    let end = memchr::memchr(b'#', query).unwrap_or(query.len());
-    query
-        .get(..end)?
-        .split(|b| *b == b'&')
-        .find_map(|pair| match memchr::memchr(b'=', pair) {
-            Some(at) => (pair.get(..at)? == key).then(|| pair.get(at + 1..))?,
-            None => (pair == key).then_some(b"".as_slice()),
-        })
+    query.split(|b| *b == b'&').find_map(|pair| {
+        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let name = pair.get(..at).unwrap_or_default();
+        decoded(name)
+            .eq(key.iter().copied())
+            .then(|| pair.get(at + 1..).unwrap_or_default())
+    })
 }
 
 /// Percent-decoding that leaves what is no valid escape as it stands; `+` is no space here.
-fn put_decoded(out: &mut Vec<u8>, text: &[u8]) {
+fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
-    while let [first, tail @ ..] = rest {
+    std::iter::from_fn(move || {
+        let (first, tail) = rest.split_first()?;
         rest = tail;
         if *first == b'%'
             && let [high, low, after @ ..] = tail
             && let (Some(high), Some(low)) = (hex(*high), hex(*low))
         {
-            out.push(high << 4 | low);
             rest = after;
-        } else {
-            out.push(*first);
+            return Some(high << 4 | low);
         }
-    }
+        Some(*first)
+    })
 }
 
 fn hex(digit: u8) -> Option<u8> {
