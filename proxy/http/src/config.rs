@@ -3,7 +3,7 @@
 use crate::{
     codec::h1::Http1Settings,
     filter::FilterChain,
-    hcm::{HttpConnectionManager, PathOptions, Timeouts},
+    hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
@@ -17,8 +17,10 @@ use envoy_api::pb::envoy::{
 };
 use outrigger_core::{
     ConfigError,
+    access_log::AccessLogs,
     error::{ConfigResult, required},
     matcher::CidrList,
+    runtime::RuntimeFlag,
 };
 use outrigger_upstream::BuildContext;
 use std::{sync::Arc, time::Duration};
@@ -74,6 +76,9 @@ impl HttpConnectionManager {
                 )
                 .at("http_protocol_options")?,
             ),
+            access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
+                .at("access_log")?,
+            access_log_options: access_log_options(proto)?,
             timeouts: timeouts(proto, &common)?,
             max_requests_per_connection: common.max_requests_per_connection.filter(|&n| n > 0),
             request_headers: request_headers(proto, build, via.clone())?,
@@ -93,7 +98,7 @@ impl HttpConnectionManager {
                 always_set_request_id: proto.always_set_request_id_in_response,
             },
             clusters: build.clusters.clone(),
-            path: path_options(proto),
+            path: path_options(proto, build),
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,
             filters,
@@ -127,6 +132,18 @@ fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, Con
         delayed_close: duration(&proto.delayed_close_timeout, Some(Duration::from_secs(1)))
             .at("delayed_close_timeout")?,
         drain: duration(&proto.drain_timeout, Some(Duration::from_secs(5))).at("drain_timeout")?,
+    })
+}
+
+fn access_log_options(proto: &Proto) -> Result<AccessLogOptions, ConfigError> {
+    let Some(options) = &proto.access_log_options else {
+        return Ok(AccessLogOptions::default());
+    };
+    Ok(AccessLogOptions {
+        on_new_request: options.flush_access_log_on_new_request,
+        flush_interval: duration(&options.access_log_flush_interval, None)
+            .at("access_log_flush_interval")
+            .at("access_log_options")?,
     })
 }
 
@@ -172,7 +189,7 @@ fn request_headers(
     })
 }
 
-fn path_options(proto: &Proto) -> PathOptions {
+fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {
     PathOptions {
         normalize: proto.normalize_path.unwrap_or(false),
         merge_slashes: proto.merge_slashes,
@@ -183,5 +200,10 @@ fn path_options(proto: &Proto) -> PathOptions {
             Some(hcm::StripPortMode::StripAnyHostPort(true))
         ),
         strip_trailing_host_dot: proto.strip_trailing_host_dot,
+        reject_fragment: RuntimeFlag::new(
+            true,
+            "envoy.reloadable_features.http_reject_path_with_fragment",
+            &build.context.runtime,
+        ),
     }
 }

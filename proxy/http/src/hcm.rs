@@ -11,7 +11,7 @@ use crate::{
     timeout::{Timer, earliest},
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
-use outrigger_core::ConnectionInfo;
+use outrigger_core::{ConnectionInfo, access_log::AccessLogs, runtime::RuntimeFlag};
 use outrigger_transport::Stream;
 use outrigger_upstream::ClusterManager;
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
@@ -24,6 +24,8 @@ pub struct HttpConnectionManager {
     pub(crate) listener_stats: Arc<ListenerHttpStats>,
     pub(crate) http1_stats: Arc<Http1Stats>,
     pub(crate) http1: Arc<Http1Settings>,
+    pub(crate) access_logs: AccessLogs,
+    pub(crate) access_log_options: AccessLogOptions,
     pub(crate) timeouts: Timeouts,
     pub(crate) max_requests_per_connection: Option<u32>,
     pub(crate) request_headers: RequestHeaderConfig,
@@ -50,6 +52,13 @@ pub struct Timeouts {
     pub drain: Option<Duration>,
 }
 
+/// `access_log_options`: lines beside the one at the end of a stream.
+#[derive(Debug, Clone, Default)]
+pub struct AccessLogOptions {
+    pub on_new_request: bool,
+    pub flush_interval: Option<Duration>,
+}
+
 /// How path and host are made canonical.
 #[derive(Debug, Clone)]
 pub struct PathOptions {
@@ -59,6 +68,8 @@ pub struct PathOptions {
     pub strip_matching_host_port: bool,
     pub strip_any_host_port: bool,
     pub strip_trailing_host_dot: bool,
+    /// `envoy.reloadable_features.http_reject_path_with_fragment`; off: the fragment is cut off instead.
+    pub reject_fragment: RuntimeFlag,
 }
 
 /// How a connection ends once its last response is written.

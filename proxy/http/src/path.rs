@@ -45,11 +45,14 @@ fn sanitize_path(headers: &mut HeaderMap, hcm: &HttpConnectionManager) -> Result
         hcm.stats.downstream_rq_failed_path_normalization.inc();
         LocalReply::new(400, "", "path_normalization_failed")
     };
-    if headers
-        .get(HeaderId::Path)
-        .is_some_and(|path| memchr(b'#', path).is_some())
+    if let Some(path) = headers.get(HeaderId::Path)
+        && let Some(fragment) = memchr(b'#', path)
     {
-        return Err(refused());
+        if options.reject_fragment.get() {
+            return Err(refused());
+        }
+        let path = path.get(..fragment).unwrap_or_default().to_vec();
+        headers.set(HeaderId::Path, &path);
     }
     let mut redirect = false;
     if !matches!(

@@ -23,6 +23,8 @@ pub(crate) struct Deadlines {
     pub max_duration: Option<Instant>,
     /// From the end of the request to the end of the response.
     pub route: Option<Instant>,
+    /// The next line of `access_log_flush_interval`; no end of the stream.
+    pub periodic_log: Option<Instant>,
 }
 
 impl Deadlines {

@@ -28,7 +28,10 @@ use crate::{
     timeout::earliest,
 };
 use bytes::Bytes;
-use outrigger_core::{HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo};
+use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
+use outrigger_core::{
+    HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo, formatter::FormatContext,
+};
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -89,6 +92,7 @@ impl<'a> ActiveStream<'a> {
             request: hcm.timeouts.request.map(|d| now + d),
             max_duration: hcm.timeouts.max_stream_duration.map(|d| now + d),
             route: None,
+            periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
         };
         let bytes_before = (
             connection.codec.bytes_read(),
@@ -236,6 +240,9 @@ impl<'a> ActiveStream<'a> {
         {
             hcm.stats.downstream_rq_ws_on_non_ws_route.inc();
             return Step::Reply(LocalReply::new(403, "", "upgrade_failed"));
+        }
+        if hcm.access_log_options.on_new_request {
+            self.log_line(AccessLogType::DownstreamStart);
         }
         match hcm.filters.decode_headers(self) {
             Decision::Continue => self.take_route(),
@@ -410,6 +417,7 @@ impl<'a> ActiveStream<'a> {
         loop {
             let deadline = earliest(own, self.deadlines.earliest());
             let deadline = earliest(deadline, self.connection.duration_deadline());
+            let deadline = earliest(deadline, self.deadlines.periodic_log);
             if self
                 .connection
                 .timer
@@ -424,6 +432,11 @@ impl<'a> ActiveStream<'a> {
             }
             if own.is_some_and(|d| d <= now) {
                 return Poll::Ready(Expired::Route);
+            }
+            if self.deadlines.periodic_log.is_some_and(|d| d <= now) {
+                let interval = self.connection.hcm.access_log_options.flush_interval;
+                self.deadlines.periodic_log = interval.map(|d| now + d);
+                self.log_line(AccessLogType::DownstreamPeriodic);
             }
             if self
                 .connection
@@ -525,6 +538,19 @@ impl<'a> ActiveStream<'a> {
         })
     }
 
+    /// One access-log line about the stream as it stands.
+    fn log_line(&self, log_type: AccessLogType) {
+        self.connection.hcm.access_logs.log(&FormatContext {
+            request: Some(&self.messages.request),
+            response: self.response_started.then_some(&self.messages.response),
+            trailers: Some(&self.messages.response_trailers),
+            info: &self.info,
+            local_reply_body: &self.local_body,
+            log_type,
+        });
+    }
+
+    /// The stream is over: durations, bytes and the line about it.
     fn log(&mut self) {
         let elapsed = self.info.elapsed();
         self.info.timing.complete = Some(elapsed);
@@ -536,6 +562,7 @@ impl<'a> ActiveStream<'a> {
             .codec
             .bytes_written()
             .saturating_sub(written);
+        self.log_line(AccessLogType::DownstreamEnd);
         let hcm = &self.connection.hcm;
         hcm.stats
             .downstream_rq_time
