@@ -8,7 +8,7 @@ use crate::{
     listener::Listener,
     stats::ListenerManagerStats,
 };
-use envoy_api::pb::envoy::config::listener::v3::Listener as Proto;
+use envoy_api::pb::envoy::config::{core::v3::TrafficDirection, listener::v3::Listener as Proto};
 use outrigger_core::{Address, ConfigError, worker::Workers};
 use outrigger_transport::{
     inspect::HttpInspectorStats,
@@ -28,13 +28,16 @@ pub struct ListenerManager {
     directory: Arc<Directory>,
     stats: Arc<ListenerManagerStats>,
     listeners: Mutex<Vec<Entry>>,
-    stop: watch::Sender<bool>,
+    /// Off where a configuration is only to be checked.
+    binds: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     listener: Arc<Listener>,
     bound: Vec<Bound>,
+    /// Set once; ends its accept loops.
+    stop: watch::Sender<bool>,
 }
 
 /// One address of a listener.
@@ -55,9 +58,16 @@ impl ListenerManager {
             limits,
             directory: Arc::default(),
             listeners: Mutex::default(),
-            stop: watch::Sender::new(false),
+            binds: true,
             build,
         }
+    }
+
+    /// Compiles listeners without taking their addresses: `--mode validate`.
+    #[must_use]
+    pub fn without_binding(mut self) -> Self {
+        self.binds = false;
+        self
     }
 
     /// Compiles a listener of the bootstrap and binds its addresses. Nothing can connect before
@@ -81,7 +91,11 @@ impl ListenerManager {
             return Err(duplicate_address(&listener));
         }
         let bound = self.bind(&listener)?;
-        listeners.push(Entry { listener, bound });
+        listeners.push(Entry {
+            listener,
+            bound,
+            stop: watch::Sender::new(false),
+        });
         self.directory
             .publish(listeners.iter().map(|e| &e.listener));
         if replaced {
@@ -102,7 +116,7 @@ impl ListenerManager {
                 address: listen.address.clone(),
                 sockets: Vec::new(),
             };
-            if listener.bind_to_port {
+            if listener.bind_to_port && self.binds {
                 let count = if listen.options.reuse_port {
                     self.build.context.concurrency.max(1)
                 } else {
@@ -143,7 +157,7 @@ impl ListenerManager {
                         bound.address.clone(),
                         socket,
                         workers.clone(),
-                        self.stop.subscribe(),
+                        entry.stop.subscribe(),
                     );
                     workers.spawn_on(worker, accept);
                 }
@@ -154,12 +168,13 @@ impl ListenerManager {
         Ok(())
     }
 
-    /// Closes the listening sockets; connections go on.
-    pub fn stop_listeners(&self) {
-        if !self.stop.send_replace(true) {
-            self.stats
-                .listener_stopped
-                .add(self.listeners.lock().len() as u64);
+    /// Closes the listening sockets, of all listeners or of those for inbound traffic; connections go on.
+    pub fn stop_listeners(&self, inbound_only: bool) {
+        for entry in self.listeners.lock().iter() {
+            let inbound = entry.listener.info.traffic_direction == TrafficDirection::Inbound as i32;
+            if (inbound || !inbound_only) && !entry.stop.send_replace(true) {
+                self.stats.listener_stopped.inc();
+            }
         }
     }
 

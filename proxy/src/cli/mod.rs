@@ -2,9 +2,11 @@
 
 mod flags;
 mod help;
+mod json;
 mod log_level;
 
-pub use log_level::LogLevel;
+pub use help::build_version;
+pub use log_level::{COMPONENTS, LogLevel};
 
 use flags::{Flag, Kind};
 use std::{ffi::OsString, time::Duration};
@@ -133,29 +135,34 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
     let mut options = Options::new();
     let mut seen: Vec<&'static str> = Vec::new();
     while let Some(arg) = args.next() {
-        if arg == "--" || arg == "--ignore_rest" {
-            break;
+        match arg.as_str() {
+            "--" | "--ignore_rest" => break,
+            "-h" | "--help" => return Ok(Command::Print(help::text(&program))),
+            "--version" => return Ok(Command::Print(help::version(&program))),
+            _ => {}
         }
-        let (name, inline) = match arg.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
-            _ => (arg.clone(), None),
-        };
-        let flag = flags::find(&name)
+        let flag = flags::find(&arg)
             .ok_or_else(|| parse_error(&program, &arg, "Couldn't find match for argument"))?;
         if seen.contains(&flag.name) && !flag.repeats {
-            return Err(parse_error(&program, &flag.shown(), "Argument already set!"));
+            return Err(parse_error(
+                &program,
+                &flag.shown(),
+                "Argument already set!",
+            ));
         }
         seen.push(flag.name);
         let value = match flag.kind {
             Kind::Switch => String::new(),
-            _ => inline
-                .or_else(|| args.next())
-                .ok_or_else(|| parse_error(&program, &flag.shown(), "Missing a value for this argument!"))?,
+            _ => args.next().ok_or_else(|| {
+                parse_error(
+                    &program,
+                    &flag.shown(),
+                    "Missing a value for this argument!",
+                )
+            })?,
         };
         match flag.name {
-            "help" => return Ok(Command::Print(help::text(&program))),
-            "version" => return Ok(Command::Print(help::version(&program))),
-            "hot-restart-version" => return Ok(Command::Print("disabled\n".to_owned())),
+            "hot-restart-version" => return Ok(Command::Print("disabled".to_owned())),
             _ => options.set(flag, value, &program)?,
         }
     }
@@ -167,7 +174,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
 
 fn parse_error(program: &str, argument: &str, reason: &str) -> Error {
     Error(format!(
-        "PARSE ERROR: Argument: {argument}\n             {reason}\n\n{}\nFor complete USAGE and HELP type: \n   {program} --help\n",
+        "PARSE ERROR: Argument: {argument}\n             {reason}\n\n{}\nFor complete USAGE and HELP type: \n   {program} --help\n\n{argument} -- {reason}",
         help::brief(program)
     ))
 }
@@ -184,7 +191,9 @@ impl Options {
             "config-path" => self.config_path = value,
             "config-yaml" => self.config_yaml = value,
             "mode" => self.mode = mode(&value)?,
-            "allow-unknown-static-fields" | "allow-unknown-fields" => self.allow_unknown_static_fields = true,
+            "allow-unknown-static-fields" | "allow-unknown-fields" => {
+                self.allow_unknown_static_fields = true
+            }
             "reject-unknown-dynamic-fields" => self.reject_unknown_dynamic_fields = true,
             "ignore-unknown-dynamic-fields" => self.ignore_unknown_dynamic_fields = true,
             "skip-deprecated-logs" => self.skip_deprecated_logs = true,
@@ -194,8 +203,9 @@ impl Options {
             "concurrency" => self.concurrency = number()?.max(1) as usize,
             "cpuset-threads" => self.cpuset_threads = true,
             "log-level" => {
-                self.log_level = LogLevel::parse(&value)
-                    .ok_or_else(|| Error(format!("error: invalid log level specified '{value}'")))?;
+                self.log_level = LogLevel::parse(&value).ok_or_else(|| {
+                    Error(format!("error: invalid log level specified '{value}'"))
+                })?;
             }
             "component-log-level" => {
                 self.component_log_level = log_level::components(&value).map_err(Error)?;
@@ -207,8 +217,12 @@ impl Options {
             "enable-fine-grain-logging" => self.fine_grain_logging = true,
             "drain-time-s" => self.drain_time = Duration::from_secs(number()?.into()),
             "drain-strategy" => self.drain_strategy = drain_strategy(&value)?,
-            "parent-shutdown-time-s" => self.parent_shutdown_time = Duration::from_secs(number()?.into()),
-            "file-flush-interval-msec" => self.file_flush_interval = Duration::from_millis(number()?.into()),
+            "parent-shutdown-time-s" => {
+                self.parent_shutdown_time = Duration::from_secs(number()?.into())
+            }
+            "file-flush-interval-msec" => {
+                self.file_flush_interval = Duration::from_millis(number()?.into())
+            }
             "file-flush-min-size-kb" => self.file_flush_min_size_kb = number()?,
             "local-address-ip-version" => self.local_address_ip_version = ip_version(&value)?,
             "admin-address-path" => self.admin_address_path = value,
@@ -248,18 +262,20 @@ fn ip_version(value: &str) -> Result<IpVersion, Error> {
     match value {
         "v4" => Ok(IpVersion::V4),
         "v6" => Ok(IpVersion::V6),
-        _ => Err(Error(format!("error: unknown IP address version '{value}'"))),
+        _ => Err(Error(format!(
+            "error: unknown IP address version '{value}'"
+        ))),
     }
 }
 
 fn stats_tag(value: &str, earlier: &[(String, String)]) -> Result<(String, String), Error> {
     let wrong = |reason: &str| Error(format!("error: misformatted stats-tag '{value}'{reason}"));
     let (name, tag) = value.split_once(':').ok_or_else(|| wrong(""))?;
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(wrong(" contains invalid char in tag name"));
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(wrong(&format!(" contains invalid char in '{name}'")));
     }
     if tag.is_empty() || tag.contains('.') {
-        return Err(wrong(" contains invalid char in tag value"));
+        return Err(wrong(&format!(" contains invalid char in '{tag}'")));
     }
     if earlier.iter().any(|(n, v)| n == name && v != tag) {
         return Err(wrong(" has conflicting values for one tag"));
@@ -284,10 +300,26 @@ mod tests {
     #[test]
     fn the_agents_command_line_is_read() {
         let o = options(&[
-            "-c", "etc/istio/proxy/envoy-rev.json", "--drain-time-s", "45", "--drain-strategy", "immediate",
-            "--local-address-ip-version", "v4", "--file-flush-interval-msec", "1000", "--disable-hot-restart",
-            "--allow-unknown-static-fields", "-l", "warning", "--component-log-level", "misc:error",
-            "--config-yaml", "{}", "--concurrency", "2",
+            "-c",
+            "etc/istio/proxy/envoy-rev.json",
+            "--drain-time-s",
+            "45",
+            "--drain-strategy",
+            "immediate",
+            "--local-address-ip-version",
+            "v4",
+            "--file-flush-interval-msec",
+            "1000",
+            "--disable-hot-restart",
+            "--allow-unknown-static-fields",
+            "-l",
+            "warning",
+            "--component-log-level",
+            "misc:error",
+            "--config-yaml",
+            "{}",
+            "--concurrency",
+            "2",
         ])
         .unwrap();
         assert_eq!(o.config_path, "etc/istio/proxy/envoy-rev.json");
@@ -295,25 +327,46 @@ mod tests {
         assert_eq!(o.drain_strategy, DrainStrategy::Immediate);
         assert_eq!(o.file_flush_interval.as_millis(), 1000);
         assert_eq!(o.log_level, LogLevel::Warning);
-        assert_eq!(o.component_log_level, [("misc".to_owned(), LogLevel::Error)]);
+        assert_eq!(
+            o.component_log_level,
+            [("misc".to_owned(), LogLevel::Error)]
+        );
         assert_eq!(o.concurrency, 2);
     }
 
     #[test]
     fn errors_read_as_envoys_do() {
         for (args, start) in [
-            (&["--bogus"][..], "PARSE ERROR: Argument: --bogus\n             Couldn't find match for argument"),
-            (&["-c", "a", "-c", "b"], "PARSE ERROR: Argument: -c (--config-path)\n             Argument already set!"),
+            (
+                &["--bogus"][..],
+                "PARSE ERROR: Argument: --bogus\n             Couldn't find match for argument",
+            ),
+            (
+                &["-c", "a", "-c", "b"],
+                "PARSE ERROR: Argument: -c (--config-path)\n             Argument already set!",
+            ),
             (
                 &["--concurrency", "x"],
                 "PARSE ERROR: Argument: (--concurrency)\n             Couldn't read argument value from string 'x'",
             ),
-            (&["--drain-time-s"], "PARSE ERROR: Argument: (--drain-time-s)\n             Missing a value"),
+            (
+                &["--drain-time-s"],
+                "PARSE ERROR: Argument: (--drain-time-s)\n             Missing a value",
+            ),
             (&["--mode", "foo"], "error: unknown mode 'foo'"),
             (&["-l", "foo"], "error: invalid log level specified 'foo'"),
-            (&["--component-log-level", "foo:info"], "error: invalid component specified 'foo'"),
-            (&["--component-log-level", "foo"], "error: component log level not correctly specified 'foo'"),
-            (&["--local-address-ip-version", "v5"], "error: unknown IP address version 'v5'"),
+            (
+                &["--component-log-level", "foo:info"],
+                "error: invalid component specified 'foo'",
+            ),
+            (
+                &["--component-log-level", "foo"],
+                "error: component log level not correctly specified 'foo'",
+            ),
+            (
+                &["--local-address-ip-version", "v5"],
+                "error: unknown IP address version 'v5'",
+            ),
         ] {
             let error = options(args).unwrap_err();
             assert!(error.starts_with(start), "{args:?}: {error}");
@@ -321,8 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn values_stand_behind_a_space_or_an_equals_sign() {
-        assert_eq!(options(&["--concurrency=3"]).unwrap().concurrency, 3);
+    fn a_value_is_the_next_argument_whatever_it_looks_like() {
         assert_eq!(options(&["--concurrency", "0"]).unwrap().concurrency, 1);
+        assert_eq!(options(&["-c", "--mode"]).unwrap().config_path, "--mode");
+        let error = options(&["--concurrency=3"]).unwrap_err();
+        assert!(
+            error.ends_with("--concurrency=3 -- Couldn't find match for argument"),
+            "{error}"
+        );
+        assert!(options(&["--", "--bogus"]).is_ok());
     }
 }

@@ -1,0 +1,180 @@
+//! Compiles a bootstrap into the parts of a server. What binds a socket does so here; nothing accepts yet.
+
+use super::{
+    limits::ConnectionLimits, local_info::local_info, overload::Overload, stats::ProcessStats,
+};
+use crate::{
+    bootstrap::{Bootstrap, Rejection},
+    cli::{Mode, Options},
+    logging::Loggers,
+};
+use envoy_api::{
+    json,
+    pb::envoy::config::bootstrap::v3::bootstrap::{
+        ApplicationLogConfig, application_log_config::log_format::LogFormat,
+    },
+    to_dynamic,
+};
+use outrigger_core::{
+    ConfigError, Context,
+    access_log::{Manager, ManagerSettings},
+    error::ConfigResult,
+    runtime::Runtime,
+    stats::{Settings, Store},
+};
+use outrigger_listener::ListenerManager;
+use outrigger_upstream::{BuildContext, ClusterManager};
+use std::{sync::Arc, time::Instant};
+
+/// A compiled server.
+pub struct Parts {
+    pub context: Arc<Context>,
+    pub clusters: Arc<ClusterManager>,
+    pub listeners: Arc<ListenerManager>,
+    pub overload: Option<Overload>,
+    pub limits: ConnectionLimits,
+    pub stats: Arc<ProcessStats>,
+}
+
+/// The ground of every compile: stats, local info and the layout of the log.
+pub fn context(
+    bootstrap: &Bootstrap,
+    options: &Options,
+    loggers: &Loggers,
+) -> Result<Arc<Context>, ConfigError> {
+    let proto = &bootstrap.proto;
+    if let Some(config) = &proto.application_log_config {
+        application_log(config, options, loggers).at("application_log_config")?;
+    }
+    let settings = Settings::compile(proto, &options.stats_tags)?;
+    let stats = Store::new(settings);
+    let runtime = Runtime::compile(proto.layered_runtime.as_ref(), &stats).at("layered_runtime")?;
+    let logs = ManagerSettings {
+        flush_interval: options.file_flush_interval,
+        ..ManagerSettings::default()
+    };
+    Ok(Arc::new(Context {
+        concurrency: options.concurrency,
+        local_info: local_info(proto.node.as_ref(), options),
+        runtime: Arc::new(runtime),
+        log_manager: Arc::new(Manager::new(logs, &stats)),
+        stats: Arc::new(stats),
+    }))
+}
+
+/// Everything else. Each resource that is wrong has its own line in the rejection.
+pub fn parts(
+    bootstrap: &Bootstrap,
+    options: &Options,
+    context: Arc<Context>,
+    started: Instant,
+) -> Result<Parts, Rejection> {
+    let proto = &bootstrap.proto;
+    let version = proto.stats_server_version_override;
+    let stats = ProcessStats::register(&context.stats, options, started, version);
+    let stats = Arc::new(stats);
+    report(bootstrap, &stats);
+    let mut wrong = Vec::new();
+    let overload = Overload::compile(proto.overload_manager.as_ref(), &context.stats)
+        .unwrap_or_else(|error| {
+            wrong.push(error.to_string());
+            None
+        });
+    let limits = ConnectionLimits::new(overload.as_ref(), &context.runtime);
+    let build = BuildContext::new(context.clone());
+    let listeners = ListenerManager::new(build.clone(), limits.listeners.clone());
+    let listeners = match options.mode {
+        Mode::Serve => listeners,
+        Mode::Validate => listeners.without_binding(),
+    };
+    let none = Default::default();
+    let resources = proto.static_resources.as_ref().unwrap_or(&none);
+    tracing::info!(target: "config", "loading {} cluster(s)", resources.clusters.len());
+    for cluster in &resources.clusters {
+        wrong.extend(
+            build
+                .clusters
+                .add_static(cluster)
+                .err()
+                .map(|e| e.to_string()),
+        );
+    }
+    tracing::info!(target: "config", "loading {} listener(s)", resources.listeners.len());
+    for listener in &resources.listeners {
+        wrong.extend(listeners.add_static(listener).err().map(|e| e.to_string()));
+    }
+    if !wrong.is_empty() {
+        return Err(Rejection(wrong));
+    }
+    Ok(Parts {
+        context,
+        clusters: build.clusters,
+        listeners: Arc::new(listeners),
+        overload,
+        limits,
+        stats,
+    })
+}
+
+/// Warns of what the bootstrap says in vain.
+fn report(bootstrap: &Bootstrap, stats: &ProcessStats) {
+    for unknown in &bootstrap.unknown {
+        tracing::warn!(target: "config", "Unknown field: {unknown}");
+        stats.server.static_unknown_fields.inc();
+    }
+    let ignored = &bootstrap.ignored;
+    for (index, report) in ignored.iter().enumerate() {
+        stats.ignored_fields.inc();
+        if ignored[..index]
+            .iter()
+            .any(|earlier| earlier.field == report.field)
+        {
+            continue;
+        }
+        let more = match ignored[index..]
+            .iter()
+            .filter(|r| r.field == report.field)
+            .count()
+        {
+            0 | 1 => String::new(),
+            count => format!(" (and at {} more places)", count - 1),
+        };
+        tracing::warn!(target: "config", "ignored field {}{more}: {}", report.path, report.reason);
+    }
+}
+
+fn application_log(
+    config: &ApplicationLogConfig,
+    options: &Options,
+    loggers: &Loggers,
+) -> Result<(), ConfigError> {
+    let Some(format) = config
+        .log_format
+        .as_ref()
+        .and_then(|f| f.log_format.as_ref())
+    else {
+        return Ok(());
+    };
+    if options.log_format.is_some() {
+        return Err(ConfigError::new(
+            "Only one of ApplicationLogConfig.log_format or CLI option --log-format can be specified.",
+        ));
+    }
+    match format {
+        LogFormat::TextFormat(text) => loggers.set_format(text),
+        LogFormat::JsonFormat(fields) => {
+            let descriptor = envoy_api::pool().get_message_by_name("google.protobuf.Struct");
+            let dynamic = descriptor.and_then(|d| to_dynamic(fields, d).ok());
+            let text = dynamic
+                .map(|d| json::write(&d).to_string())
+                .unwrap_or_default();
+            if let Some(flag) = ["%v", "%_"].into_iter().find(|flag| text.contains(flag)) {
+                return Err(ConfigError::new(format!(
+                    "setJsonLogFormat error: INVALID_ARGUMENT: Usage of {flag} is unavailable for JSON log formats"
+                )));
+            }
+            loggers.set_format(&text);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Envoy's server: the order in which a process starts, serves and ends. Each step is done elsewhere.
+
+mod admin;
+mod build;
+mod limits;
+mod local_info;
+mod overload;
+mod stats;
+
+use crate::{
+    admin::{Admin, AdminConfig, AdminState},
+    bootstrap::{self, Bootstrap, Rejection, fields},
+    cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
+    lifecycle::{Lifecycle, State},
+    logging::{Loggers, Settings},
+    worker::WorkerThreads,
+};
+use admin::Process;
+use build::Parts;
+use outrigger_core::{Context, error::ConfigResult, stats::Flush};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How often gauges are brought up to date if flushing waits for the admin interface.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs the process to its end.
+pub fn run(options: &Options) -> ExitCode {
+    let started = Instant::now();
+    let loggers = match Loggers::new(&Settings {
+        level: options.log_level,
+        components: &options.component_log_level,
+        format: options.log_format.as_deref().unwrap_or(DEFAULT_LOG_FORMAT),
+        escape: options.log_format_escaped,
+        path: &options.log_path,
+    }) {
+        Ok(loggers) => loggers.install(),
+        Err(error) => {
+            eprintln!(
+                "error: failed to open log-file '{}': {error}",
+                options.log_path
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    end_on_panic(&loggers);
+    let result = match options.mode {
+        Mode::Serve => serve(options, &loggers, started),
+        Mode::Validate => validate(options, &loggers, started),
+    };
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Rejection(lines)) => {
+            for line in lines {
+                let path = &options.config_path;
+                loggers.critical(
+                    "main",
+                    &format!("error initializing configuration '{path}': {line}"),
+                );
+            }
+            ExitCode::FAILURE
+        }
+    };
+    if options.mode == Mode::Serve {
+        tracing::info!(target: "main", "exiting");
+    }
+    code
+}
+
+/// A thread that panics has left its connections in a state that nobody knows. As in Envoy, the process ends.
+fn end_on_panic(loggers: &Arc<Loggers>) {
+    let loggers = loggers.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        loggers.critical("backtrace", &format!("{panic}\n{backtrace}"));
+        std::process::abort();
+    }));
+}
+
+/// `--mode validate`: everything but sockets, workers and signals.
+fn validate(options: &Options, loggers: &Arc<Loggers>, started: Instant) -> Result<(), Rejection> {
+    let runtime = main_runtime()?;
+    let _inside = runtime.enter();
+    let bootstrap = bootstrap::load(options, &fields::tables())?;
+    let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
+    admin_config(&bootstrap)?;
+    build::parts(&bootstrap, options, context, started)?;
+    println!("configuration '{}' OK", options.config_path);
+    Ok(())
+}
+
+fn serve(options: &Options, loggers: &Arc<Loggers>, started: Instant) -> Result<(), Rejection> {
+    raise_file_limit();
+    tracing::info!(
+        target: "main",
+        "initializing epoch {} (base id={}, hot restart version=disabled)",
+        options.restart_epoch,
+        options.base_id
+    );
+    let runtime = main_runtime()?;
+    let result = runtime.block_on(serve_on_main(options, loggers, started));
+    // Open connections of the admin interface end with the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Envoy's order: admin, clusters, listeners (bound, not listening), and when all is warm the workers.
+async fn serve_on_main(
+    options: &Options,
+    loggers: &Arc<Loggers>,
+    started: Instant,
+) -> Result<(), Rejection> {
+    let life = Arc::new(Lifecycle::default());
+    let signals = tokio::spawn({
+        let life = life.clone();
+        async move { life.handle_signals().await }
+    });
+    let bootstrap = bootstrap::load(options, &fields::tables())?;
+    let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
+    let admin = start_admin(&bootstrap, options, &context)?;
+    let parts = build::parts(&bootstrap, options, context, started)?;
+    life.on_reopen_logs({
+        let loggers = loggers.clone();
+        let access_logs = parts.context.log_manager.clone();
+        move || {
+            access_logs.reopen();
+            if let Err(error) = loggers.reopen() {
+                tracing::error!(target: "main", "cannot reopen the log: {error}");
+            }
+        }
+    });
+    if let Some(admin) = admin {
+        let state = admin_state(options, loggers, &bootstrap, &parts, &life, started);
+        tokio::spawn(admin.serve(state));
+    }
+    drop(bootstrap);
+    tokio::select! {
+        () = parts.clusters.warm() => {}
+        () = life.ended() => return Ok(()),
+    }
+    tracing::info!(target: "upstream", "cm init: all clusters initialized");
+    life.enter(State::Initializing);
+    if parts.limits.is_unlimited() {
+        tracing::warn!(
+            target: "main",
+            "There is no configured limit to the number of allowed active downstream connections. Configure a limit in \
+             `envoy.resource_monitors.global_downstream_max_connections` resource monitor."
+        );
+    }
+    tracing::info!(target: "main", "all clusters initialized. initializing init manager");
+    tracing::info!(target: "config", "all dependencies initialized. starting workers");
+    let threads = WorkerThreads::start(options.concurrency)
+        .map_err(|error| Rejection(vec![format!("cannot start the workers: {error}")]))?;
+    parts
+        .listeners
+        .start_workers(threads.workers())
+        .map_err(Rejection::from)?;
+    life.enter(State::Live);
+    parts.stats.started();
+    tracing::info!(target: "main", "starting main dispatch loop");
+    tokio::select! {
+        () = keep_stats(&parts, &life) => {}
+        () = life.ended() => {}
+    }
+    signals.abort();
+    tracing::info!(target: "main", "shutting down server instance");
+    threads.stop();
+    // Streams that have ended just now have logged just now.
+    parts.context.log_manager.flush();
+    tracing::info!(target: "main", "main dispatch loop exited");
+    Ok(())
+}
+
+fn main_runtime() -> Result<tokio::runtime::Runtime, Rejection> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Rejection(vec![format!(
+                "cannot start the main thread's runtime: {error}"
+            )])
+        })
+}
+
+/// As Envoy: a proxy needs more file descriptors than the shell's default.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        )
+    {
+        tracing::warn!(target: "main", "cannot raise the limit of open files: {error}");
+    }
+}
+
+fn admin_config(bootstrap: &Bootstrap) -> Result<Option<AdminConfig>, Rejection> {
+    match &bootstrap.proto.admin {
+        Some(proto) => AdminConfig::compile(proto)
+            .at("admin")
+            .map_err(Rejection::from),
+        None => Ok(None),
+    }
+}
+
+/// Binds the admin interface and writes its address where `--admin-address-path` wants it.
+fn start_admin(
+    bootstrap: &Bootstrap,
+    options: &Options,
+    context: &Context,
+) -> Result<Option<Admin>, Rejection> {
+    let Some(config) = admin_config(bootstrap)? else {
+        tracing::info!(target: "main", "No admin address given, so no admin HTTP server started.");
+        return Ok(None);
+    };
+    let cannot_bind = |error: std::io::Error| {
+        Rejection(vec![format!(
+            "admin.address: cannot bind the admin interface: {error}"
+        )])
+    };
+    let admin = Admin::bind(config, &context.stats).map_err(cannot_bind)?;
+    let address = admin.local_address().map_err(cannot_bind)?;
+    tracing::info!(target: "admin", "admin address: {address}");
+    let path = &options.admin_address_path;
+    if !path.is_empty()
+        && let Err(error) = std::fs::write(path, address.to_string())
+    {
+        tracing::error!(target: "admin", "cannot open admin address output file {path} for writing: {error}");
+    }
+    Ok(Some(admin))
+}
+
+fn admin_state(
+    options: &Options,
+    loggers: &Arc<Loggers>,
+    bootstrap: &Bootstrap,
+    parts: &Parts,
+    life: &Arc<Lifecycle>,
+    started: Instant,
+) -> Arc<AdminState> {
+    let process = Arc::new(Process {
+        life: life.clone(),
+        listeners: parts.listeners.clone(),
+        loggers: loggers.clone(),
+        stats: parts.stats.clone(),
+        runtime: parts.context.runtime.clone(),
+        limits: parts.limits.clone(),
+        drain_time: options.drain_time,
+    });
+    Arc::new(AdminState {
+        stats: parts.context.stats.clone(),
+        clusters: parts.clusters.clone(),
+        listeners: process.clone(),
+        lifecycle: process.clone(),
+        logging: process.clone(),
+        runtime: process,
+        bootstrap: bootstrap.written.clone(),
+        command_line_options: options.to_json(),
+        version: cli::build_version(),
+        started,
+        started_at: SystemTime::now(),
+        flush_on_read: parts.context.stats.settings().flush == Flush::OnAdmin,
+    })
+}
+
+/// Flushes stats at their interval, for as long as the process lives.
+async fn keep_stats(parts: &Parts, life: &Lifecycle) {
+    let flush = parts.context.stats.settings().flush;
+    let mut ticks = tokio::time::interval(match flush {
+        Flush::Every(interval) => interval.max(Duration::from_millis(1)),
+        Flush::OnAdmin => UPDATE_INTERVAL,
+    });
+    loop {
+        ticks.tick().await;
+        parts
+            .stats
+            .update(life, parts.limits.listeners.global.open());
+        if let Some(overload) = &parts.overload {
+            overload.update();
+        }
+        if flush != Flush::OnAdmin {
+            parts.context.stats.flush();
+        }
+    }
+}
