@@ -222,10 +222,8 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.endpoint.v3.ClusterLoadAssignment",
         fields: &[
-            (
-                "cluster_name",
-                Ignored("only EDS compares it with the name that was asked for"),
-            ),
+            // Required, and compared with nothing outside of EDS: no reason to warn of it.
+            ("cluster_name", USED),
             ("endpoints", USED),
             ("named_endpoints", Rejected("list them in lb_endpoints")),
             ("policy", USED),
