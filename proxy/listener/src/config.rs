@@ -63,7 +63,8 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
     if proto.filter_chains.is_empty() && proto.default_filter_chain.is_none() {
         return Err(ConfigError::new(format!(
             "error adding listener '{name_of_address}': no filter chains specified"
-        )));
+        ))
+        .at("filter_chains"));
     }
     let stats = &shared.build.context.stats;
     let prefix = match proto.stat_prefix.as_str() {

@@ -2,7 +2,7 @@
 
 use outrigger_core::field::{
     Fate::{Ignored, Rejected},
-    Message, Tables, USED,
+    Message, USED,
 };
 
 const NO_XDS: &str = "xDS is not supported in this version; list the resources in static_resources";
@@ -31,11 +31,6 @@ pub fn all() -> impl Iterator<Item = &'static Message> {
     tables.chain(outrigger_http::fields::fields())
 }
 
-/// [`all`], ready to be held against a bootstrap.
-pub fn tables() -> Tables {
-    Tables::new(all())
-}
-
 const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.bootstrap.v3.Bootstrap",
@@ -62,10 +57,7 @@ const FIELDS: &[Message] = &[
                 "tracing",
                 Rejected("tracing is not supported in this version"),
             ),
-            (
-                "layered_runtime",
-                Rejected("runtime is not supported in this version"),
-            ),
+            ("layered_runtime", USED),
             ("admin", USED),
             ("overload_manager", USED),
             (

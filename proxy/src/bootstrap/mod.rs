@@ -1,7 +1,8 @@
 //! Envoy's bootstrap: read from `-c` and `--config-yaml`, merged, and held against every rule that needs no compiling.
 //! Nothing in here may act on what it reads.
 
-pub mod fields;
+mod extensions;
+mod fields;
 
 use crate::cli::Options;
 use envoy_api::{
@@ -46,16 +47,21 @@ impl From<ConfigError> for Rejection {
 }
 
 /// Reads, merges and checks the bootstrap that the command line names.
-pub fn load(options: &Options, tables: &Tables) -> Result<Bootstrap, Rejection> {
+pub fn load(options: &Options) -> Result<Bootstrap, Rejection> {
     let descriptor = envoy_api::pool()
         .get_message_by_name("envoy.config.bootstrap.v3.Bootstrap")
         .ok_or_else(|| Rejection::one("the descriptors of the API are damaged"))?;
     let (written, findings) = read(options, &descriptor)?;
+    extensions::report(&options.disabled_extensions);
+    let tables = Tables::new(extensions::without(
+        fields::all(),
+        &options.disabled_extensions,
+    ));
     check(
         written,
         findings,
         options.allow_unknown_static_fields,
-        tables,
+        &tables,
     )
 }
 
@@ -134,18 +140,41 @@ fn check(
     }
     // Both kinds at once: who moves a configuration over wants to see all that stands in the way.
     let verdict = tables.check(&resolved);
-    wrong.extend(validate(&resolved).iter().map(ToString::to_string));
-    wrong.extend(verdict.errors.iter().map(ToString::to_string));
+    let proto: Proto = to_typed(&resolved).map_err(|error| Rejection::one(error.to_string()))?;
+    wrong.extend(
+        validate(&resolved)
+            .iter()
+            .map(|d| named(&proto, &d.path, d)),
+    );
+    wrong.extend(verdict.errors.iter().map(|e| named(&proto, e.path(), e)));
     if !wrong.is_empty() {
         return Err(Rejection(wrong));
     }
-    let proto = to_typed(&resolved).map_err(|error| Rejection::one(error.to_string()))?;
     Ok(Bootstrap {
         written,
         proto,
         ignored: verdict.ignored,
         unknown: findings.unknown,
     })
+}
+
+/// An error with the name of the listener or cluster in front that its path leads through: indices are hard to count.
+fn named(proto: &Proto, path: &str, error: impl std::fmt::Display) -> String {
+    let index = |list: &str| -> Option<usize> {
+        let (index, _) = path.strip_prefix(list)?.split_once(']')?;
+        index.parse().ok()
+    };
+    let resources = proto.static_resources.as_ref();
+    let listener = index("static_resources.listeners[")
+        .and_then(|i| Some(("listener", &resources?.listeners.get(i)?.name)));
+    let cluster = || {
+        let i = index("static_resources.clusters[")?;
+        Some(("cluster", &resources?.clusters.get(i)?.name))
+    };
+    match listener.or_else(cluster) {
+        Some((kind, name)) if !name.is_empty() => format!("{kind} '{name}': {error}"),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

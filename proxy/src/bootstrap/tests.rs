@@ -11,7 +11,7 @@ fn options(args: &[&str]) -> Options {
 }
 
 fn load_with(args: &[&str]) -> Result<Bootstrap, Rejection> {
-    load(&options(args), &fields::tables())
+    load(&options(args))
 }
 
 fn wrong(args: &[&str]) -> Vec<String> {
@@ -86,6 +86,35 @@ fn everything_that_is_wrong_is_listed_with_its_path() {
         "{wrong:?}"
     );
     assert_eq!(wrong.len(), 2);
+}
+
+#[test]
+fn errors_name_the_resource_that_they_stand_in() {
+    let yaml = "static_resources: {clusters: [{name: up, connect_timeout: 0s}], \
+                listeners: [{name: in, enable_mptcp: true}]}";
+    let wrong = wrong(&["--config-yaml", yaml]);
+    assert!(
+        wrong[0].starts_with("cluster 'up': static_resources.clusters[0].connect_timeout: "),
+        "{wrong:?}"
+    );
+    assert!(
+        wrong[1].starts_with("listener 'in': static_resources.listeners[0].enable_mptcp: "),
+        "{wrong:?}"
+    );
+    assert_eq!(wrong.len(), 2);
+}
+
+#[test]
+fn a_disabled_extension_does_not_exist() {
+    let yaml = "static_resources: {listeners: [{name: in, listener_filters: [{name: od, typed_config: {\"@type\": \
+                type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst}}]}]}";
+    assert!(load_with(&["--config-yaml", yaml]).is_ok());
+    let flag = "envoy.filters.listener/envoy.filters.listener.original_dst";
+    let wrong = wrong(&["--config-yaml", yaml, "--disable-extensions", flag]);
+    assert!(
+        wrong[0].contains("Didn't find a registered implementation for 'od'"),
+        "{wrong:?}"
+    );
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub struct Options {
     pub config_yaml: String,
     pub mode: Mode,
     pub allow_unknown_static_fields: bool,
+    /// `--allow-unknown-fields` was used, the old name.
+    pub deprecated_flag: bool,
     pub reject_unknown_dynamic_fields: bool,
     pub ignore_unknown_dynamic_fields: bool,
     pub skip_deprecated_logs: bool,
@@ -97,6 +99,7 @@ impl Options {
             config_yaml: String::new(),
             mode: Mode::Serve,
             allow_unknown_static_fields: false,
+            deprecated_flag: false,
             reject_unknown_dynamic_fields: false,
             ignore_unknown_dynamic_fields: false,
             skip_deprecated_logs: false,
@@ -191,9 +194,12 @@ impl Options {
             "config-path" => self.config_path = value,
             "config-yaml" => self.config_yaml = value,
             "mode" => self.mode = mode(&value)?,
-            "allow-unknown-static-fields" | "allow-unknown-fields" => {
-                self.allow_unknown_static_fields = true
+            "allow-unknown-static-fields" => self.allow_unknown_static_fields = true,
+            "allow-unknown-fields" => {
+                self.allow_unknown_static_fields = true;
+                self.deprecated_flag = true;
             }
+
             "reject-unknown-dynamic-fields" => self.reject_unknown_dynamic_fields = true,
             "ignore-unknown-dynamic-fields" => self.ignore_unknown_dynamic_fields = true,
             "skip-deprecated-logs" => self.skip_deprecated_logs = true,

@@ -49,10 +49,15 @@ pub fn context(
     let settings = Settings::compile(proto, &options.stats_tags)?;
     let stats = Store::new(settings);
     let runtime = Runtime::compile(proto.layered_runtime.as_ref(), &stats).at("layered_runtime")?;
-    let logs = ManagerSettings {
+    let mut logs = ManagerSettings {
         flush_interval: options.file_flush_interval,
         ..ManagerSettings::default()
     };
+    if options.file_flush_min_size_kb != 0 {
+        logs.min_flush = options.file_flush_min_size_kb as usize * 1024;
+        // Twice as much may wait, so that lines can come while others are written.
+        logs.buffer_limit = logs.buffer_limit.max(logs.min_flush.saturating_mul(2));
+    }
     Ok(Arc::new(Context {
         concurrency: options.concurrency,
         local_info: local_info(proto.node.as_ref(), options),
@@ -99,9 +104,16 @@ pub fn parts(
                 .map(|e| e.to_string()),
         );
     }
+    if !wrong.is_empty() {
+        // Listeners would complain of clusters that are missing only because they are wrong.
+        return Err(Rejection(wrong));
+    }
     tracing::info!(target: "config", "loading {} listener(s)", resources.listeners.len());
-    for listener in &resources.listeners {
-        wrong.extend(listeners.add_static(listener).err().map(|e| e.to_string()));
+    for (index, listener) in resources.listeners.iter().enumerate() {
+        let added = listeners.add_static(listener).at_index("listeners", index);
+        if let Err(error) = added.at("static_resources") {
+            wrong.push(format!("listener '{}': {error}", listener.name));
+        }
     }
     if !wrong.is_empty() {
         return Err(Rejection(wrong));

@@ -9,7 +9,7 @@ mod stats;
 
 use crate::{
     admin::{Admin, AdminConfig, AdminState},
-    bootstrap::{self, Bootstrap, Rejection, fields},
+    bootstrap::{self, Bootstrap, Rejection},
     cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
     lifecycle::{Lifecycle, State},
     logging::{Loggers, Settings},
@@ -48,6 +48,12 @@ pub fn run(options: &Options) -> ExitCode {
         }
     };
     end_on_panic(&loggers);
+    if options.deprecated_flag {
+        tracing::warn!(
+            target: "config",
+            "--allow-unknown-fields is deprecated, use --allow-unknown-static-fields instead."
+        );
+    }
     let result = match options.mode {
         Mode::Serve => serve(options, &loggers, started),
         Mode::Validate => validate(options, &loggers, started),
@@ -85,7 +91,7 @@ fn end_on_panic(loggers: &Arc<Loggers>) {
 fn validate(options: &Options, loggers: &Arc<Loggers>, started: Instant) -> Result<(), Rejection> {
     let runtime = main_runtime()?;
     let _inside = runtime.enter();
-    let bootstrap = bootstrap::load(options, &fields::tables())?;
+    let bootstrap = bootstrap::load(options)?;
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
     admin_config(&bootstrap)?;
     build::parts(&bootstrap, options, context, started)?;
@@ -119,7 +125,7 @@ async fn serve_on_main(
         let life = life.clone();
         async move { life.handle_signals().await }
     });
-    let bootstrap = bootstrap::load(options, &fields::tables())?;
+    let bootstrap = bootstrap::load(options)?;
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
     let admin = start_admin(&bootstrap, options, &context)?;
     let parts = build::parts(&bootstrap, options, context, started)?;

@@ -1,6 +1,6 @@
 //! One log file: lines that workers appended and that the writer thread has not written yet.
 
-use super::manager::{FilesystemStats, Sink, Waker};
+use super::manager::{FilesystemStats, ManagerSettings, Sink, Waker};
 use parking_lot::Mutex;
 use std::{
     fs::File,
@@ -12,8 +12,6 @@ use std::{
     },
 };
 
-/// Pending bytes from which the writer is woken, as in Envoy.
-const MIN_FLUSH: usize = 64 * 1024;
 /// A buffer that grew beyond this while the sink was slow is given back when it is empty again.
 const KEEP_CAPACITY: usize = 1024 * 1024;
 /// What a pipe takes at once when it says that it takes anything (`PIPE_BUF`).
@@ -27,6 +25,8 @@ pub struct LogFile {
     pending: Mutex<Vec<u8>>,
     /// Most bytes that may be pending; lines beyond are dropped.
     limit: usize,
+    /// Pending bytes from which the writer is woken.
+    min_flush: usize,
     /// The writer has been told that there is enough to write.
     woken: AtomicBool,
     reopen: AtomicBool,
@@ -66,7 +66,7 @@ pub(super) enum Flushed {
 impl LogFile {
     pub(super) fn open(
         sink: Sink,
-        limit: usize,
+        settings: &ManagerSettings,
         waker: Arc<Waker>,
         stats: Arc<FilesystemStats>,
     ) -> io::Result<Self> {
@@ -74,7 +74,8 @@ impl LogFile {
         Ok(Self {
             sink,
             pending: Mutex::default(),
-            limit,
+            limit: settings.buffer_limit,
+            min_flush: settings.min_flush,
             woken: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
             writer: Mutex::new(Writer {
@@ -103,7 +104,7 @@ impl LogFile {
             self.stats.write_total_buffered.add(line.len() as u64);
             pending.len()
         };
-        if length > MIN_FLUSH && !self.woken.swap(true, Relaxed) {
+        if length > self.min_flush && !self.woken.swap(true, Relaxed) {
             self.waker.wake();
         }
     }
@@ -122,7 +123,7 @@ impl LogFile {
         }
         {
             let mut pending = self.pending.lock();
-            let take = force || reopen || pending.len() > MIN_FLUSH;
+            let take = force || reopen || pending.len() > self.min_flush;
             if take && writer.buffer.is_empty() {
                 std::mem::swap(&mut *pending, &mut writer.buffer);
                 self.woken.store(false, Relaxed);

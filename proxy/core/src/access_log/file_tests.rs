@@ -18,6 +18,7 @@ fn manager(buffer_limit: usize) -> Manager {
         ManagerSettings {
             flush_interval: Duration::from_secs(3600),
             buffer_limit,
+            ..ManagerSettings::default()
         },
         &Store::default(),
     )

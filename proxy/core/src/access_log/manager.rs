@@ -53,6 +53,8 @@ pub struct ManagerSettings {
     pub flush_interval: Duration,
     /// Most bytes that wait for one file, twice: once for the writer, and once for those that come meanwhile.
     pub buffer_limit: usize,
+    /// Bytes that are worth a write before the interval ends: `--file-flush-min-size-kb`.
+    pub min_flush: usize,
 }
 
 impl Default for ManagerSettings {
@@ -60,6 +62,7 @@ impl Default for ManagerSettings {
         Self {
             flush_interval: Duration::from_secs(10),
             buffer_limit: 4 * 1024 * 1024,
+            min_flush: 64 * 1024,
         }
     }
 }
@@ -135,7 +138,7 @@ impl Manager {
         }
         let file = LogFile::open(
             sink.clone(),
-            self.settings.buffer_limit,
+            &self.settings,
             self.waker.clone(),
             self.stats.clone(),
         )

@@ -494,7 +494,7 @@ async fn refuses_in_envoys_words() {
             filter_chains: vec![],
             ..listener("l")
         }),
-        "error adding listener '127.0.0.1:0': no filter chains specified"
+        "filter_chains: error adding listener '127.0.0.1:0': no filter chains specified"
     );
     assert_eq!(
         setup.refused(&Proto {
