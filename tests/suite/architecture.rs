@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate with its floor. Crates of one floor do not know one another.
-const FLOORS: [(&str, u8); 10] = [
+const FLOORS: [(&str, u8); 13] = [
     ("envoy-api", 0),
+    ("outrigger-certs", 1),
+    ("outrigger-xds", 1),
     ("outrigger-core", 2),
     ("outrigger-transport", 3),
     ("outrigger-upstream", 4),
     ("outrigger-http", 5),
     ("outrigger-network", 5),
+    ("outrigger-agent", 6),
     ("outrigger-listener", 6),
     ("outrigger", 7),
     ("outrigger-tests", 8),
