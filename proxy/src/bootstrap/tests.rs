@@ -125,3 +125,13 @@ fn ignored_fields_are_reported() {
         "envoy.config.bootstrap.v3.Bootstrap.watchdog"
     );
 }
+
+#[test]
+fn runtime_layers_are_accepted() {
+    let yaml = "{layered_runtime: {layers: [{name: a, static_layer: {k: 1}}, {name: b, admin_layer: {}}]}}";
+    let bootstrap = load_with(&["--config-yaml", yaml]).unwrap();
+    assert!(bootstrap.ignored.is_empty());
+    assert_eq!(bootstrap.proto.layered_runtime.unwrap().layers.len(), 2);
+    let disk = "{layered_runtime: {layers: [{name: a, disk_layer: {symlink_root: /x}}]}}";
+    assert!(wrong(&["--config-yaml", disk])[0].contains("disk_layer"));
+}
