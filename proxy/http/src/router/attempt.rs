@@ -261,7 +261,11 @@ impl Forwarding {
             if let Some(interrupt) = self.pump_request(cx, stream, exchange, deadlines) {
                 return Poll::Ready(Err(ExchangeEnd::Interrupted(interrupt)));
             }
-            let _ = exchange.poll_flush(cx);
+            let held_back = !stream.request_complete && exchange.is_backed_up();
+            // Whoever stopped reading because too much was waiting must look again: nothing else would wake him.
+            if exchange.poll_flush(cx).is_ready() && held_back {
+                continue;
+            }
             match exchange.poll_head(cx, &mut stream.messages.response) {
                 Poll::Ready(Ok(head))
                     if head.status == 100 || head.status == 101 || head.status >= 200 =>

@@ -82,7 +82,10 @@ impl ActiveStream<'_> {
                     Poll::Pending => break,
                 }
             }
-            let _ = upstream.exchange.poll_flush(cx);
+            // Whoever stopped reading because too much was waiting must look again once it is written: nothing else would
+            // wake him. That holds for the request here and for the response below.
+            let held_back = !self.request_complete && upstream.exchange.is_backed_up();
+            let more_request = upstream.exchange.poll_flush(cx).is_ready() && held_back;
             // The response.
             let mut more = false;
             while !upstream.ended && !self.connection.codec.is_backed_up() {
@@ -118,10 +121,12 @@ impl ActiveStream<'_> {
                     Poll::Pending => break,
                 }
             }
+            more |= !upstream.ended && self.connection.codec.is_backed_up();
             match self.connection.codec.poll_flush(cx) {
                 Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
-                Poll::Ready(Ok(())) if more => {}
                 Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
+                Poll::Ready(Ok(())) if more => {}
+                _ if more_request => {}
                 _ => break None,
             }
         };

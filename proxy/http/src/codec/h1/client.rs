@@ -115,7 +115,7 @@ impl ClientExchange {
     }
 
     pub fn is_backed_up(&self) -> bool {
-        self.write.len() >= self.buffer_limit
+        self.buffer_limit != 0 && self.write.len() >= self.buffer_limit
     }
 
     pub fn is_flushed(&self) -> bool {

@@ -224,7 +224,7 @@ impl ServerConnection {
 
     /// More is waiting to be written than the buffer limit allows: the source must pause.
     pub fn is_backed_up(&self) -> bool {
-        self.write.len() >= self.buffer_limit
+        self.buffer_limit != 0 && self.write.len() >= self.buffer_limit
     }
 
     /// Everything has been handed to the socket.

@@ -1,0 +1,168 @@
+//! Bodies far beyond the buffer limits pass whole, in both directions and in both at once.
+#![allow(clippy::unwrap_used)]
+
+use envoy_api::{
+    Format, Message, Name, load,
+    pb::envoy::{
+        config::cluster::v3::Cluster,
+        extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as Proto,
+    },
+    pool, to_typed,
+};
+use outrigger_core::{Address, ConnectionInfo, Context};
+use outrigger_http::{HttpConnectionManager, ListenerContext};
+use outrigger_transport::Stream;
+use outrigger_upstream::BuildContext;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+/// More than sockets and buffers hold together.
+const BODY: usize = 32 * 1024 * 1024;
+/// A stalled transfer never ends by itself.
+const STALLED: Duration = Duration::from_secs(60);
+
+fn proto<T: Message + Name + Default>(yaml: &str) -> T {
+    let descriptor = pool().get_message_by_name(&T::full_name()).unwrap();
+    let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
+    to_typed(&message).unwrap()
+}
+
+fn connection_info() -> Arc<ConnectionInfo> {
+    let address = Address::Ip(([127, 0, 0, 1], 1).into());
+    Arc::new(ConnectionInfo {
+        id: 1,
+        start_time: SystemTime::now(),
+        start: tokio::time::Instant::now(),
+        local_address: address.clone(),
+        direct_local_address: address.clone(),
+        remote_address: address.clone(),
+        direct_remote_address: address,
+        listener: Arc::default(),
+        filter_chain: None,
+        requested_server_name: None,
+        local_address_restored: false,
+        tls: None,
+        client_hello: Default::default(),
+    })
+}
+
+/// A connection through a connection manager, and the listener of its upstream.
+async fn proxied(buffer_limit: u32) -> (TcpStream, TcpListener) {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let build = BuildContext::new(Arc::new(Context::default()));
+    let cluster: Cluster = proto(&format!(
+        "{{name: c, type: STATIC, per_connection_buffer_limit_bytes: {buffer_limit}, load_assignment: {{cluster_name: c, \
+         endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}}}",
+        upstream.local_addr().unwrap().port()
+    ));
+    build.clusters.add_static(&cluster).unwrap();
+    let manager: Proto = proto(
+        "{stat_prefix: p, http_filters: [{name: r, typed_config: {\"@type\": \
+         type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}], route_config: {virtual_hosts: \
+         [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c}}]}]}}",
+    );
+    let listener = ListenerContext {
+        stat_prefix: "listener.test.",
+        buffer_limit,
+    };
+    let manager = HttpConnectionManager::compile(&manager, &build, &listener).unwrap();
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address: SocketAddr = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = socket.accept().await.unwrap();
+        Box::pin(manager.serve(Stream::Tcp(stream), connection_info())).await;
+    });
+    (TcpStream::connect(address).await.unwrap(), upstream)
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+async fn read_body(stream: &mut TcpStream) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut rest = BODY;
+    while rest != 0 {
+        let length = stream.read(&mut buffer).await.unwrap();
+        assert!(length != 0, "{rest} bytes are missing");
+        rest -= length;
+    }
+}
+
+/// How the upstream behaves.
+#[derive(Clone, Copy)]
+enum Upstream {
+    /// Answers once it has the whole body, with a body as long.
+    After,
+    /// Sends its head at once and its body when it has the whole request.
+    Meanwhile,
+}
+
+async fn exchange(buffer_limit: u32, how: Upstream) {
+    let (client, listener) = proxied(buffer_limit).await;
+    let body = vec![b'x'; BODY];
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n");
+        match how {
+            Upstream::After => {
+                read_body(&mut stream).await;
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(&body).await.unwrap();
+            }
+            Upstream::Meanwhile => {
+                stream.write_all(head.as_bytes()).await.unwrap();
+                read_body(&mut stream).await;
+                stream.write_all(&body).await.unwrap();
+            }
+        }
+    };
+    let client = async {
+        let mut client = client;
+        let head = format!("POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: {BODY}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        if matches!(how, Upstream::Meanwhile) {
+            assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
+        }
+        client.write_all(&body).await.unwrap();
+        if matches!(how, Upstream::After) {
+            assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
+        }
+        read_body(&mut client).await;
+    };
+    let both = async { tokio::join!(server, client) };
+    timeout(STALLED, both).await.unwrap();
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_default_limit_pass() {
+    exchange(1024 * 1024, Upstream::After).await;
+}
+
+#[tokio::test]
+async fn bodies_beyond_a_limit_below_one_read_pass() {
+    exchange(4 * 1024, Upstream::After).await;
+}
+
+#[tokio::test]
+async fn a_request_goes_on_after_the_head_of_its_response() {
+    exchange(4 * 1024, Upstream::Meanwhile).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_zero_is_no_limit() {
+    exchange(0, Upstream::After).await;
+}
