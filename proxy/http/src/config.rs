@@ -59,6 +59,12 @@ impl HttpConnectionManager {
             }
         };
         let common = proto.common_http_protocol_options.unwrap_or_default();
+        let http1 = Http1Settings::downstream(
+            proto.http_protocol_options.as_ref(),
+            Some(&common),
+            proto.max_request_headers_kb,
+        )
+        .at("http_protocol_options")?;
         let stats = &build.context.stats;
         let via: Option<Arc<str>> = (!proto.via.is_empty()).then(|| proto.via.as_str().into());
         Ok(Arc::new(Self {
@@ -68,14 +74,6 @@ impl HttpConnectionManager {
                 ListenerHttpStats::default(),
             ),
             http1_stats: stats.register("http1.", Http1Stats::default()),
-            http1: Arc::new(
-                Http1Settings::downstream(
-                    proto.http_protocol_options.as_ref(),
-                    Some(&common),
-                    proto.max_request_headers_kb,
-                )
-                .at("http_protocol_options")?,
-            ),
             access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
                 .at("access_log")?,
             access_log_options: access_log_options(proto)?,
@@ -98,6 +96,11 @@ impl HttpConnectionManager {
                 always_set_request_id: proto.always_set_request_id_in_response,
             },
             clusters: build.clusters.clone(),
+            keep_after_bad_request: http1
+                .stream_error_on_invalid_http_message
+                .or(proto.stream_error_on_invalid_http_message)
+                .unwrap_or(false),
+            http1: Arc::new(http1),
             path: path_options(proto, build),
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,

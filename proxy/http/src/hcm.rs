@@ -32,6 +32,8 @@ pub struct HttpConnectionManager {
     pub(crate) response_headers: ResponseHeaderConfig,
     pub(crate) path: PathOptions,
     pub(crate) proxy_100_continue: bool,
+    /// A request that is answered with 400 does not end its connection.
+    pub(crate) keep_after_bad_request: bool,
     /// `per_connection_buffer_limit_bytes` of the listener.
     pub(crate) buffer_limit: usize,
     pub(crate) clusters: Arc<ClusterManager>,
@@ -161,7 +163,6 @@ impl Connection {
                 Next::HeaderTimeout => stream.header_timeout().await,
                 Next::Error(RequestError::Closed) | Next::End(_) => stream.abandon(),
             };
-            self.active_request = false;
             self.report_bytes();
             if let Some(close) = close {
                 return close;

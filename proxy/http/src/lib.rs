@@ -6,6 +6,7 @@ pub mod codec;
 pub mod config;
 pub mod fields;
 pub mod filter;
+mod grpc_timeout;
 pub mod hcm;
 mod hop_by_hop;
 pub mod local_reply;

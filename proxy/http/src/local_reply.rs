@@ -14,6 +14,8 @@ pub struct LocalReply {
     pub details: Cow<'static, str>,
     /// Headers that stand before `content-length`.
     pub headers: Vec<(HeaderId, Cow<'static, [u8]>)>,
+    /// What a gRPC client is told, if it does not follow from the code.
+    pub grpc_status: Option<u8>,
 }
 
 impl LocalReply {
@@ -24,12 +26,19 @@ impl LocalReply {
             flag: None,
             details: details.into(),
             headers: Vec::new(),
+            grpc_status: None,
         }
     }
 
     #[must_use]
     pub fn flag(mut self, flag: ResponseFlag) -> Self {
         self.flag = Some(flag);
+        self
+    }
+
+    #[must_use]
+    pub fn grpc_status(mut self, status: u8) -> Self {
+        self.grpc_status = Some(status);
         self
     }
 
@@ -48,7 +57,9 @@ impl LocalReply {
             head.append(HeaderId::ContentType, b"application/grpc");
             head.append(
                 HeaderId::GrpcStatus,
-                digits.format(grpc_status(self.code)).as_bytes(),
+                digits
+                    .format(self.grpc_status.unwrap_or_else(|| grpc_status(self.code)))
+                    .as_bytes(),
             );
             if !self.body.is_empty() {
                 head.append(HeaderId::GrpcMessage, &percent_encode(&self.body));

@@ -1,7 +1,6 @@
 //! Makes path and host of a request canonical, or says what is wrong with them, before anything matches on them.
 
 use crate::{
-    codec::h1::authority_is_valid,
     hcm::HttpConnectionManager,
     local_reply::LocalReply,
     normalize,
@@ -17,11 +16,8 @@ pub fn sanitize(
     connection: &ConnectionInfo,
     method: Method,
 ) -> Result<(), LocalReply> {
-    let Some(authority) = headers.get(HeaderId::Authority) else {
+    if !headers.contains(HeaderId::Authority) {
         return Err(LocalReply::new(400, "", "missing_host_header"));
-    };
-    if !authority_is_valid(authority) {
-        return Err(LocalReply::new(400, "", "http.invalid_authority"));
     }
     match headers.get(HeaderId::Path) {
         None | Some([]) if method == Method::Connect => {}

@@ -43,8 +43,7 @@ pub fn mutate(
         }
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
-    let upgrade =
-        response.get(HeaderId::Status) == Some(b"101") && hop_by_hop::is_upgrade(response);
+    let upgrade = hop_by_hop::is_upgrade(request) && hop_by_hop::is_upgrade(response);
     response.retain(|id, _, _| match id {
         HeaderId::Connection | HeaderId::Upgrade => upgrade,
         HeaderId::KeepAlive | HeaderId::ProxyConnection | HeaderId::TransferEncoding => false,

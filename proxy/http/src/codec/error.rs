@@ -82,6 +82,16 @@ impl CodecError {
     /// 400: an absolute-form target with a scheme other than `http` and `https`.
     pub const INVALID_SCHEME: Self = Self::bad_request("http1.invalid_scheme", "invalid scheme");
 
+    /// 400: `host` holds what no authority can.
+    pub const INVALID_AUTHORITY: Self =
+        Self::bad_request("http.invalid_authority", "invalid authority");
+
+    /// 400: `connection` nominates what tells the origin of the request.
+    pub const CONNECTION_HEADER: Self = Self::bad_request(
+        "http1.connection_header_rejected",
+        "invalid nominated headers in connection",
+    );
+
     /// 400: `headers_with_underscores_action` is `REJECT_REQUEST`.
     pub const UNDERSCORE: Self = Self::bad_request(
         "http1.unexpected_underscore",

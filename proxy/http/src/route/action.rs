@@ -35,7 +35,8 @@ pub struct Forward {
     pub idle_timeout: Option<Duration>,
     /// Overrides the time that a response may take to be flushed; zero disables it.
     pub flush_timeout: Option<Duration>,
-    pub max_stream_duration: MaxStreamDuration,
+    /// With it, `timeout` does not hold.
+    pub max_stream_duration: Option<MaxStreamDuration>,
     /// Legacy form of `grpc_timeout_header_max`, for the route timeout.
     pub max_grpc_timeout: Option<Duration>,
     pub grpc_timeout_offset: Option<Duration>,

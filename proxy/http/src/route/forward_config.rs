@@ -4,7 +4,7 @@ use envoy_api::{
     pb::envoy::config::{
         core::v3::{Metadata as MetadataProto, RoutingPriority},
         route::v3::{
-            RouteAction as Proto, WeightedCluster,
+            RouteAction as Proto, WeightedCluster, route_action,
             route_action::{ClusterNotFoundResponseCode, ClusterSpecifier as SpecifierProto},
             weighted_cluster::{
                 ClusterWeight, RandomValueSpecifier, cluster_weight::HostRewriteSpecifier,
@@ -94,21 +94,27 @@ fn forward(
         Some(policy) => Some(Arc::new(RetryPolicy::compile(policy).at("retry_policy")?)),
         None => level.retry_policy.clone(),
     };
-    let limits = proto.max_stream_duration.unwrap_or_default();
     let limit = |value: Option<&prost_types::Duration>, field| {
         optional(value, field).at("max_stream_duration")
     };
-    let max_stream_duration = MaxStreamDuration {
-        max_stream_duration: limit(limits.max_stream_duration.as_ref(), "max_stream_duration")?,
-        grpc_timeout_header_max: limit(
-            limits.grpc_timeout_header_max.as_ref(),
-            "grpc_timeout_header_max",
-        )?,
-        grpc_timeout_header_offset: limit(
-            limits.grpc_timeout_header_offset.as_ref(),
-            "grpc_timeout_header_offset",
-        )?,
+    let compile_limits = |limits: &route_action::MaxStreamDuration| {
+        Ok::<_, ConfigError>(MaxStreamDuration {
+            max_stream_duration: limit(limits.max_stream_duration.as_ref(), "max_stream_duration")?,
+            grpc_timeout_header_max: limit(
+                limits.grpc_timeout_header_max.as_ref(),
+                "grpc_timeout_header_max",
+            )?,
+            grpc_timeout_header_offset: limit(
+                limits.grpc_timeout_header_offset.as_ref(),
+                "grpc_timeout_header_offset",
+            )?,
+        })
     };
+    let max_stream_duration = proto
+        .max_stream_duration
+        .as_ref()
+        .map(compile_limits)
+        .transpose()?;
     #[allow(deprecated)]
     let (max_grpc_timeout, grpc_timeout_offset) = (
         optional(proto.max_grpc_timeout.as_ref(), "max_grpc_timeout")?,

@@ -6,9 +6,11 @@ use crate::{
         ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
         server::RequestError,
     },
+    grpc_timeout,
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
+use bytes::Bytes;
 use outrigger_core::HeaderId;
 use outrigger_upstream::{
     CloseReason, ClusterConfig, Http1Connection, PoolFailure,
@@ -87,13 +89,19 @@ impl Forwarding {
         self.host = Some(host.clone());
 
         let mut deadlines = TryDeadlines::default();
-        self.arm(stream, &mut deadlines);
+        stream.deadlines.upstream = None;
+        self.arm_route(stream);
+        let mut queue = self.replay.pieces().to_vec();
         stream.info.timing.upstream_connect_begin = Some(stream.info.elapsed());
         let connection = {
-            let mut connecting = pin!(self.cluster.http1(&host, self.priority));
+            let cluster = self.cluster.clone();
+            let mut connecting = pin!(cluster.http1(&host, self.priority));
             poll_fn(|cx| {
                 if let Poll::Ready(connection) = connecting.as_mut().poll(cx) {
                     return Poll::Ready(Ok(connection));
+                }
+                if let Some(interrupt) = self.read_ahead(cx, stream, &mut queue) {
+                    return Poll::Ready(Err(interrupt));
                 }
                 self.poll_interrupt(cx, stream, &mut deadlines).map(Err)
             })
@@ -105,7 +113,9 @@ impl Forwarding {
             Err(interrupt) => return interrupt.into(),
         };
         self.connected(stream, &connection);
-        self.exchange(stream, connection, deadlines).await
+        self.arm_upstream(stream);
+        self.arm_try(stream, &mut deadlines);
+        self.exchange(stream, connection, queue, deadlines).await
     }
 
     fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
@@ -139,6 +149,7 @@ impl Forwarding {
         &mut self,
         stream: &mut ActiveStream<'_>,
         connection: Http1Connection,
+        queue: Vec<Bytes>,
         mut deadlines: TryDeadlines,
     ) -> AttemptEnd {
         let reused = connection.reused;
@@ -147,15 +158,13 @@ impl Forwarding {
         let mut exchange =
             ClientExchange::new(connection, settings(&cluster.config), stream.method, limit);
         self.write_attempt_headers(stream);
-        let no_body = stream.request_complete
-            && self.replay.pieces().is_empty()
-            && self.replay.end().is_none();
+        let no_body = stream.request_complete && queue.is_empty() && self.replay.end().is_none();
         if let Err(error) = exchange.send_head(&stream.messages.request, no_body) {
             exchange.close(CloseReason::Local);
             return AttemptEnd::Unwritable(error);
         }
-        for piece in self.replay.pieces() {
-            exchange.send_data(piece.clone());
+        for piece in queue {
+            exchange.send_data(piece);
         }
         if let Some(trailers) = self.replay.end() {
             exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
@@ -178,7 +187,7 @@ impl Forwarding {
             ExchangeEnd::Failed(error) => {
                 let reason = ResetReason::from(&error);
                 let close = match error {
-                    ExchangeError::Terminated => CloseReason::Remote,
+                    ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
                     ExchangeError::Protocol(_) => {
                         self.cluster.stats.upstream_cx_protocol_error.inc();
                         CloseReason::Local
@@ -194,14 +203,6 @@ impl Forwarding {
                 AttemptEnd::Reset { reason, sent: true }
             }
             ExchangeEnd::Interrupted(interrupt) => {
-                let stats = &self.cluster.stats;
-                stats.upstream_rq_tx_reset.inc();
-                if !matches!(
-                    interrupt,
-                    Interrupt::PerTry | Interrupt::PerTryIdle | Interrupt::Expired(Expired::Route)
-                ) {
-                    stats.upstream_rq_cancelled.inc();
-                }
                 exchange.close(CloseReason::Local);
                 interrupt.into()
             }
@@ -224,13 +225,19 @@ impl Forwarding {
                 digits.format(stream.info.attempt_count).as_bytes(),
             );
         }
+        let elapsed = if stream.info.attempt_count > 1 {
+            self.started.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let expected = self.timeouts.expected(elapsed);
+        if let Some(left) = expected
+            && self.timeouts.tell_grpc
+        {
+            grpc_timeout::write(request, left);
+        }
         if !self.config.suppress_envoy_headers {
-            let elapsed = if stream.info.attempt_count > 1 {
-                self.started.elapsed()
-            } else {
-                Duration::ZERO
-            };
-            match self.timeouts.expected(elapsed) {
+            match expected {
                 Some(left) => {
                     let left = digits.format(left.as_millis());
                     request.set(HeaderId::EnvoyExpectedRqTimeoutMs, left.as_bytes());
@@ -267,19 +274,20 @@ impl Forwarding {
                 continue;
             }
             match exchange.poll_head(cx, &mut stream.messages.response) {
-                Poll::Ready(Ok(head))
-                    if head.status == 100 || head.status == 101 || head.status >= 200 =>
-                {
-                    if head.status == 100 {
-                        self.forward_continue(stream);
-                        stream.messages.response.clear();
-                        continue;
+                Poll::Ready(Ok(head)) if head.status == 101 || head.status >= 200 => {
+                    if !head.keep_alive {
+                        self.cluster.stats.upstream_cx_close_notify.inc();
                     }
                     stream.info.timing.upstream_rx_begin = Some(stream.info.elapsed());
                     return Poll::Ready(Ok(head.status));
                 }
-                Poll::Ready(Ok(_)) => {
+                Poll::Ready(Ok(head)) => {
+                    self.cluster
+                        .charge_response(head.status, stream.internal, false);
                     // Other informational heads are swallowed, as in Envoy.
+                    if head.status == 100 {
+                        self.forward_continue(stream);
+                    }
                     stream.messages.response.clear();
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeEnd::Failed(error))),
@@ -292,7 +300,10 @@ impl Forwarding {
 
     /// A client that waits for `100 Continue` gets the upstream's, once, if the connection manager forwards it.
     fn forward_continue(&self, stream: &mut ActiveStream<'_>) {
-        if stream.connection.hcm.proxy_100_continue {
+        let hcm = &stream.connection.hcm;
+        if hcm.proxy_100_continue {
+            hcm.stats.charge_response(100);
+            hcm.listener_stats.charge_response(100);
             let to = stream.response_context();
             stream
                 .connection
@@ -312,16 +323,15 @@ impl Forwarding {
         while !stream.request_complete && !exchange.is_backed_up() {
             match stream.poll_request_body(cx) {
                 Poll::Ready(RequestEvent::Data(data)) => {
-                    if !self.replay.push(&data) && self.retry.is_some() {
-                        self.cluster.stats.retry_or_shadow_abandoned.inc();
-                    }
+                    self.keep(&data);
                     exchange.send_data(data);
                     self.touch_idle(deadlines);
                 }
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
-                    self.arm(stream, deadlines);
+                    self.arm_route(stream);
+                    self.arm_try(stream, deadlines);
                 }
                 Poll::Ready(RequestEvent::Failed(error)) => {
                     return Some(Interrupt::Disconnected(error));
@@ -332,15 +342,61 @@ impl Forwarding {
         None
     }
 
-    /// Starts the timeouts that run from the end of the request.
-    fn arm(&self, stream: &mut ActiveStream<'_>, deadlines: &mut TryDeadlines) {
+    /// While no connection is there yet, the client's bytes are taken all the same, up to the cluster's buffer limit:
+    /// what is wrong with them is found before anything goes upstream.
+    fn read_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut ActiveStream<'_>,
+        queue: &mut Vec<Bytes>,
+    ) -> Option<Interrupt> {
+        let limit = self.cluster.config.per_connection_buffer_limit as usize;
+        let mut queued: usize = queue.iter().map(Bytes::len).sum();
+        while !stream.request_complete && queued < limit {
+            match stream.poll_request_body(cx) {
+                Poll::Ready(RequestEvent::Data(data)) => {
+                    self.keep(&data);
+                    queued += data.len();
+                    queue.push(data);
+                }
+                Poll::Ready(RequestEvent::End { trailers }) => {
+                    self.replay.set_end(trailers);
+                    self.arm_route(stream);
+                }
+                Poll::Ready(RequestEvent::Failed(error)) => {
+                    return Some(Interrupt::Disconnected(error));
+                }
+                Poll::Pending => break,
+            }
+        }
+        None
+    }
+
+    /// Keeps a piece of the request for another attempt, as long as there may be one.
+    fn keep(&mut self, data: &Bytes) {
+        if !self.replay.push(data) && self.retry.is_some() {
+            self.cluster.stats.retry_or_shadow_abandoned.inc();
+        }
+    }
+
+    /// The route's timeout runs from the end of the request.
+    fn arm_route(&self, stream: &mut ActiveStream<'_>) {
+        if stream.request_complete && stream.deadlines.route.is_none() {
+            stream.deadlines.route = self.timeouts.global.map(|d| Instant::now() + d);
+        }
+    }
+
+    /// The cluster's limit runs from the moment that the request has a connection.
+    fn arm_upstream(&self, stream: &mut ActiveStream<'_>) {
+        stream.deadlines.upstream = self.timeouts.max_duration.map(|d| Instant::now() + d);
+    }
+
+    /// A try's timeouts run once it has a connection and the request is complete.
+    fn arm_try(&self, stream: &ActiveStream<'_>, deadlines: &mut TryDeadlines) {
         if !stream.request_complete {
             return;
         }
         let now = Instant::now();
-        if stream.deadlines.route.is_none() {
-            stream.deadlines.route = self.timeouts.global.map(|d| now + d);
-        }
         deadlines.whole = self.timeouts.per_try.map(|d| now + d);
         deadlines.idle = self.timeouts.per_try_idle.map(|d| now + d);
     }

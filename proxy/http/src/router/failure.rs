@@ -86,7 +86,7 @@ impl ResetReason {
 impl From<&ExchangeError> for ResetReason {
     fn from(error: &ExchangeError) -> Self {
         match error {
-            ExchangeError::Protocol(_) => Self::ProtocolError,
+            ExchangeError::Protocol(_) | ExchangeError::Truncated => Self::ProtocolError,
             ExchangeError::Terminated => Self::ConnectionTermination,
         }
     }

@@ -115,6 +115,12 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 Ok(pause) => pause,
                 Err(reply) => return Outcome::Reply(reply),
             },
+            AttemptEnd::Expired(Expired::UpstreamMaxDuration) => {
+                match forwarding.on_max_duration(stream) {
+                    Ok(pause) => pause,
+                    Err(reply) => return Outcome::Reply(reply),
+                }
+            }
             AttemptEnd::Expired(expired) => {
                 return Outcome::Reply(forwarding.on_expired(stream, expired));
             }
@@ -160,6 +166,7 @@ impl Forwarding {
             forward.retry_policy.as_deref(),
             request,
             config.respect_expected_rq_timeout,
+            cluster.config.max_stream_duration,
         );
         let retry = RetryState::new(forward.retry_policy.as_ref(), request);
         route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
@@ -322,32 +329,41 @@ impl Forwarding {
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
-        self.cluster.charge_response(504, stream.internal, false);
         Err(self.timeout_reply(stream, details))
+    }
+
+    /// The cluster's `max_stream_duration` has passed before a response began.
+    fn on_max_duration(&mut self, stream: &mut ActiveStream<'_>) -> Result<Duration, LocalReply> {
+        self.cluster.stats.upstream_rq_max_duration_reached.inc();
+        if let Some(retry) = &mut self.retry
+            && self.replay.is_replayable()
+        {
+            match retry.on_per_try_timeout(&self.cluster, self.priority) {
+                Ok(pause) => return Ok(pause),
+                Err(refusal) => self.refuse(refusal, stream),
+            }
+        }
+        Err(stream.expired_reply(Expired::UpstreamMaxDuration))
     }
 
     fn on_expired(&self, stream: &mut ActiveStream<'_>, expired: Expired) -> LocalReply {
         if expired != Expired::Route {
-            self.cluster.stats.upstream_rq_cancelled.inc();
             return stream.expired_reply(expired);
         }
         self.cluster.stats.upstream_rq_timeout.inc();
         self.charge_host_timeout();
-        self.cluster.charge_response(504, stream.internal, false);
         self.timeout_reply(stream, "response_timeout")
     }
 
     /// 504, or 204 if an internal client asked for that instead.
     fn timeout_reply(&self, stream: &ActiveStream<'_>, details: &'static str) -> LocalReply {
-        let flag = ResponseFlag::UpstreamRequestTimeout;
-        if stream
-            .messages
-            .request
-            .contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse)
-        {
-            return LocalReply::new(204, "", details).flag(flag);
-        }
-        LocalReply::new(504, "upstream request timeout", details).flag(flag)
+        let (code, body) = if self.timeouts.alternative_response {
+            (204, "")
+        } else {
+            (504, "upstream request timeout")
+        };
+        self.cluster.charge_response(code, stream.internal, false);
+        LocalReply::new(code, body, details).flag(ResponseFlag::UpstreamRequestTimeout)
     }
 
     pub(super) fn charge_time(&self, stream: &ActiveStream<'_>, millis: u64) {

@@ -5,7 +5,6 @@ use crate::{
     codec::h1::{ClientExchange, ExchangeError},
     stream::{ActiveStream, Expired},
 };
-use outrigger_core::ResponseFlag;
 use outrigger_upstream::CloseReason;
 use std::borrow::Cow;
 
@@ -29,15 +28,19 @@ impl UpstreamResponse {
             let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
             self.forwarding.charge_time(stream, millis);
         }
+        if self.exchange.has_surplus() {
+            self.forwarding
+                .cluster
+                .stats
+                .upstream_cx_protocol_error
+                .inc();
+        }
         self.exchange.finish();
     }
 
     /// The client has gone: the upstream's work is thrown away.
     pub(crate) fn cancel(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
-        let stats = &self.forwarding.cluster.stats;
-        stats.upstream_rq_cancelled.inc();
-        stats.upstream_rq_tx_reset.inc();
         self.exchange.close(CloseReason::Local);
     }
 
@@ -49,30 +52,28 @@ impl UpstreamResponse {
         let word = reason.as_str().replace(' ', "_");
         stream.info.details =
             Cow::Owned(format!("upstream_reset_after_response_started{{{word}}}"));
-        let close = match reason {
-            ResetReason::ProtocolError => {
-                self.forwarding
-                    .cluster
-                    .stats
-                    .upstream_cx_protocol_error
-                    .inc();
-                CloseReason::Local
-            }
-            _ => CloseReason::Remote,
-        };
-        self.exchange.close(close);
+        if reason == ResetReason::ProtocolError {
+            let stats = &self.forwarding.cluster.stats;
+            stats.upstream_cx_protocol_error.inc();
+        }
+        self.exchange.close(match error {
+            ExchangeError::Protocol(_) => CloseReason::Local,
+            ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
+        });
     }
 
     /// A timeout ends the response.
     pub(crate) fn expire(self, stream: &mut ActiveStream<'_>, expired: Expired) {
         self.account(stream);
         let stats = &self.forwarding.cluster.stats;
-        if expired == Expired::Route {
-            stats.upstream_rq_timeout.inc();
-            self.forwarding.charge_host_timeout();
-            stream.info.set_flag(ResponseFlag::UpstreamRequestTimeout);
+        match expired {
+            Expired::Route => {
+                stats.upstream_rq_timeout.inc();
+                self.forwarding.charge_host_timeout();
+            }
+            Expired::UpstreamMaxDuration => stats.upstream_rq_max_duration_reached.inc(),
+            Expired::StreamIdle | Expired::Request | Expired::MaxStreamDuration => {}
         }
-        stats.upstream_rq_tx_reset.inc();
         self.exchange.close(CloseReason::Local);
     }
 

@@ -1,6 +1,10 @@
 //! How long a request and each of its attempts may take: route, policy and the headers of an internal client.
 
-use crate::route::{Forward, RetryPolicy};
+use crate::{
+    grpc_timeout,
+    local_reply::is_grpc,
+    route::{Forward, RetryPolicy},
+};
 use outrigger_core::{HeaderId, HeaderMap};
 use std::time::Duration;
 
@@ -11,20 +15,41 @@ pub struct Timeouts {
     pub global: Option<Duration>,
     pub per_try: Option<Duration>,
     pub per_try_idle: Option<Duration>,
+    /// From the connection to the end of the response.
+    pub max_duration: Option<Duration>,
+    /// The client wants to hear of a timeout as 204 instead of 504.
+    pub alternative_response: bool,
+    /// `grpc-timeout` tells the upstream what is left, as `max_grpc_timeout` asks for.
+    pub tell_grpc: bool,
 }
 
 impl Timeouts {
     /// Envoy's `finalTimeout`: takes the client's headers out of the request. External clients' were removed before.
+    /// `max_duration` is the cluster's.
     pub fn of(
         forward: &Forward,
         retry: Option<&RetryPolicy>,
         headers: &mut HeaderMap,
         respect_expected: bool,
+        max_duration: Option<Duration>,
     ) -> Self {
+        let legacy_grpc = forward
+            .max_grpc_timeout
+            .filter(|_| forward.max_stream_duration.is_none() && is_grpc(headers));
+        let global = match legacy_grpc {
+            Some(max) => grpc_global(headers, max, forward.grpc_timeout_offset),
+            None if forward.max_stream_duration.is_some() => None,
+            None => forward.timeout,
+        };
         let mut timeouts = Self {
-            global: forward.timeout,
+            global,
             per_try: retry.and_then(|r| r.per_try_timeout),
             per_try_idle: retry.and_then(|r| r.per_try_idle_timeout),
+            max_duration: milliseconds(headers, HeaderId::EnvoyUpstreamStreamDurationMs)
+                .or(max_duration)
+                .filter(|d| !d.is_zero()),
+            alternative_response: headers.contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse),
+            tell_grpc: legacy_grpc.is_some(),
         };
         let expected = if respect_expected {
             milliseconds(headers, HeaderId::EnvoyExpectedRqTimeoutMs)
@@ -38,8 +63,14 @@ impl Timeouts {
         if let Some(per_try) = milliseconds(headers, HeaderId::EnvoyUpstreamRqPerTryTimeoutMs) {
             timeouts.per_try = (!per_try.is_zero()).then_some(per_try);
         }
-        headers.remove(HeaderId::EnvoyUpstreamRqTimeoutMs);
-        headers.remove(HeaderId::EnvoyUpstreamRqPerTryTimeoutMs);
+        for id in [
+            HeaderId::EnvoyUpstreamRqTimeoutMs,
+            HeaderId::EnvoyUpstreamRqPerTryTimeoutMs,
+            HeaderId::EnvoyUpstreamRqTimeoutAltResponse,
+            HeaderId::EnvoyUpstreamStreamDurationMs,
+        ] {
+            headers.remove(id);
+        }
         // A try that may last as long as the request needs no timer of its own.
         if let (Some(per_try), Some(global)) = (timeouts.per_try, timeouts.global)
             && per_try >= global
@@ -51,12 +82,31 @@ impl Timeouts {
 
     /// `x-envoy-expected-rq-timeout-ms` of an attempt that starts `elapsed` after the first one.
     pub fn expected(&self, elapsed: Duration) -> Option<Duration> {
-        let left = self.global.map(|g| g.saturating_sub(elapsed));
+        // Zero would mean no limit.
+        let left = self
+            .global
+            .map(|g| g.saturating_sub(elapsed).max(Duration::from_millis(1)));
         match (self.per_try, left) {
             (Some(per_try), Some(left)) => Some(per_try.min(left)),
             (per_try, left) => per_try.or(left),
         }
     }
+}
+
+/// The route timeout of a gRPC request under `max_grpc_timeout`: what the client asks for, less the offset if anything
+/// is left then, and not more than `max`; zero is no limit on either side.
+fn grpc_global(headers: &HeaderMap, max: Duration, offset: Option<Duration>) -> Option<Duration> {
+    let asked = grpc_timeout::read(headers).unwrap_or_default();
+    let asked = match offset {
+        Some(offset) if offset < asked => asked - offset,
+        _ => asked,
+    };
+    let global = match (asked.is_zero(), max.is_zero()) {
+        (true, _) => max,
+        (false, true) => asked,
+        (false, false) => asked.min(max),
+    };
+    (!global.is_zero()).then_some(global)
 }
 
 fn milliseconds(headers: &HeaderMap, id: HeaderId) -> Option<Duration> {

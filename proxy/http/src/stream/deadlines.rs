@@ -10,6 +10,8 @@ pub(crate) enum Expired {
     StreamIdle,
     Request,
     MaxStreamDuration,
+    /// The cluster's `max_stream_duration`.
+    UpstreamMaxDuration,
     /// The route's timeout, or a try's: the router knows.
     Route,
 }
@@ -23,15 +25,18 @@ pub(crate) struct Deadlines {
     pub max_duration: Option<Instant>,
     /// From the end of the request to the end of the response.
     pub route: Option<Instant>,
+    /// From the connection of the latest attempt to the end of the response.
+    pub upstream: Option<Instant>,
     /// The next line of `access_log_flush_interval`; no end of the stream.
     pub periodic_log: Option<Instant>,
 }
 
 impl Deadlines {
     pub fn earliest(&self) -> Option<Instant> {
+        let whole = earliest(self.max_duration, self.upstream);
         earliest(
             earliest(self.idle, self.request),
-            earliest(self.max_duration, self.route),
+            earliest(whole, self.route),
         )
     }
 
@@ -41,6 +46,8 @@ impl Deadlines {
             Some(Expired::MaxStreamDuration)
         } else if passed(self.request) {
             Some(Expired::Request)
+        } else if passed(self.upstream) {
+            Some(Expired::UpstreamMaxDuration)
         } else if passed(self.route) {
             Some(Expired::Route)
         } else if passed(self.idle) {

@@ -4,6 +4,8 @@
 //! same way out as a proxied response.
 
 mod deadlines;
+mod duration;
+mod ending;
 mod messages;
 mod proxy_response;
 
@@ -14,7 +16,7 @@ use crate::{
     codec::{
         BodyEvent, CodecError,
         h1::{
-            ConnectionHeader, EncodeError, RequestHead,
+            ConnectionHeader, EncodeError, RequestHead, authority_is_valid,
             server::{RequestError, ResponseContext},
         },
     },
@@ -29,9 +31,7 @@ use crate::{
 };
 use bytes::Bytes;
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
-use outrigger_core::{
-    HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo, formatter::FormatContext,
-};
+use outrigger_core::{HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo};
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -92,6 +92,7 @@ impl<'a> ActiveStream<'a> {
             request: hcm.timeouts.request.map(|d| now + d),
             max_duration: hcm.timeouts.max_stream_duration.map(|d| now + d),
             route: None,
+            upstream: None,
             periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
         };
         let bytes_before = (
@@ -117,13 +118,17 @@ impl<'a> ActiveStream<'a> {
 
     /// The straight line. Returns how the connection ends, or `None` if it serves another request.
     pub async fn run(mut self, head: RequestHead) -> Option<Close> {
+        if let Err(error) = check_head(&mut self.messages.request) {
+            self.messages.request.clear();
+            return self.reject(error).await;
+        }
         self.begin(&head);
         match self.decode_headers(&head) {
             Step::Reply(reply) => self.send_local_reply(reply).await,
             Step::Forward => match router::forward(&mut self).await {
                 router::Outcome::Response(response) => self.proxy_response(*response).await,
                 router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
-                router::Outcome::Disconnected(error) => self.downstream_failed(error),
+                router::Outcome::Disconnected(error) => self.downstream_failed(error).await,
             },
         }
     }
@@ -132,16 +137,13 @@ impl<'a> ActiveStream<'a> {
     pub async fn reject(mut self, error: CodecError) -> Option<Close> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
-        hcm.stats.downstream_cx_protocol_error.inc();
         if error == CodecError::UNDERSCORE {
             hcm.http1_stats
                 .requests_rejected_with_underscores_in_headers
                 .inc();
         }
         self.info.protocol = Some(Protocol::Http11);
-        let reply = LocalReply::new(error.status, error.body, error.details)
-            .flag(ResponseFlag::DownstreamProtocolError);
-        self.send_local_reply(reply).await
+        self.protocol_error(error).await
     }
 
     /// The head did not arrive in `request_headers_timeout`.
@@ -159,7 +161,7 @@ impl<'a> ActiveStream<'a> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
         self.info.protocol = Some(Protocol::Http11);
-        self.downstream_failed(RequestError::Closed)
+        self.disconnected()
     }
 
     fn begin(&mut self, head: &RequestHead) {
@@ -208,13 +210,6 @@ impl<'a> ActiveStream<'a> {
             self.connection.codec.send_informational(&head, to);
         }
         let request = &mut self.messages.request;
-        if hop_by_hop::remove_nominated(request).is_err() {
-            hcm.stats.downstream_cx_protocol_error.inc();
-            return Step::Reply(
-                LocalReply::new(400, "Bad Request", "http1.connection_header_rejected")
-                    .flag(ResponseFlag::DownstreamProtocolError),
-            );
-        }
         if let Err(reply) = path::sanitize(request, &hcm, &self.connection.info, self.method) {
             return Step::Reply(reply);
         }
@@ -235,6 +230,7 @@ impl<'a> ActiveStream<'a> {
                 self.deadlines.idle = self.deadlines.idle_timeout.map(|d| self.info.start + d);
             }
         }
+        self.limit_duration();
         if hop_by_hop::is_upgrade(&self.messages.request)
             || self.method == Method::Connect && self.route.is_some()
         {
@@ -288,6 +284,9 @@ impl<'a> ActiveStream<'a> {
             self.info.set_flag(flag);
         }
         self.info.details = Cow::Owned(sanitize_details(&reply.details));
+        if reply.code == 400 && !self.connection.hcm.keep_after_bad_request {
+            self.connection.drain = DrainState::Closing;
+        }
         let body = reply.write_head(self.grpc, &mut self.messages.response);
         self.local_body = reply.body;
         if let Some(found) = &self.route {
@@ -317,9 +316,10 @@ impl<'a> ActiveStream<'a> {
             Ok(true) => self.finish(),
             Ok(false) => match self.flush_response().await {
                 Ok(()) => self.finish(),
-                Err(expired) => self.expire_response(expired),
+                Err(Some(expired)) => self.expire_response(expired),
+                Err(None) => self.disconnected(),
             },
-            Err(_) => self.downstream_failed(RequestError::Closed),
+            Err(_) => self.disconnected(),
         }
     }
 
@@ -449,131 +449,21 @@ impl<'a> ActiveStream<'a> {
             }
         }
     }
-
-    /// The reply to a stream deadline that passed before the response began.
-    pub fn expired_reply(&mut self, expired: Expired) -> LocalReply {
-        let stats = &self.connection.hcm.stats;
-        match expired {
-            Expired::StreamIdle => {
-                stats.downstream_rq_idle_timeout.inc();
-                let code = if self.request_complete { 504 } else { 408 };
-                LocalReply::new(code, "stream timeout", "stream_idle_timeout")
-                    .flag(ResponseFlag::StreamIdleTimeout)
-            }
-            Expired::Request => {
-                stats.downstream_rq_timeout.inc();
-                LocalReply::new(408, "request timeout", "request_overall_timeout")
-            }
-            Expired::MaxStreamDuration => {
-                stats.downstream_rq_max_duration_reached.inc();
-                let code = if self.request_complete { 504 } else { 408 };
-                LocalReply::new(code, "downstream duration timeout", "max_duration_timeout")
-            }
-            Expired::Route => LocalReply::new(504, "upstream request timeout", "response_timeout")
-                .flag(ResponseFlag::UpstreamRequestTimeout),
-        }
-    }
-
-    /// A deadline passed while the response was on its way: nothing can be said any more but by closing.
-    fn expire_response(&mut self, expired: Option<Expired>) -> Option<Close> {
-        match expired {
-            None => return self.downstream_failed(RequestError::Closed),
-            Some(Expired::Route) => {
-                self.info.set_flag(ResponseFlag::UpstreamRequestTimeout);
-                self.info.details = Cow::Borrowed("response_timeout");
-            }
-            Some(expired) => {
-                let reply = self.expired_reply(expired);
-                if let Some(flag) = reply.flag {
-                    self.info.set_flag(flag);
-                }
-                self.info.details = reply.details;
-            }
-        }
-        self.reset_response()
-    }
-
-    /// Ends a response that cannot be completed: the client sees the connection close.
-    fn reset_response(&mut self) -> Option<Close> {
-        self.connection.hcm.stats.downstream_rq_tx_reset.inc();
-        self.log();
-        Some(Close::Flush)
-    }
-
-    /// The client is gone, or sent a body that is none.
-    pub fn downstream_failed(&mut self, error: RequestError) -> Option<Close> {
-        match error {
-            RequestError::Closed => {
-                self.connection.set_remote_close();
-                self.connection.hcm.stats.downstream_rq_rx_reset.inc();
-                self.info
-                    .set_flag(ResponseFlag::DownstreamConnectionTermination);
-                self.info.details = Cow::Borrowed("downstream_remote_disconnect");
-                self.log();
-                Some(Close::Now)
-            }
-            RequestError::Codec(error) => {
-                self.connection.hcm.stats.downstream_cx_protocol_error.inc();
-                self.info.set_flag(ResponseFlag::DownstreamProtocolError);
-                self.info.details = Cow::Borrowed(error.details);
-                self.log();
-                Some(Close::Delayed)
-            }
-        }
-    }
-
-    /// The response is written: account, log, and say what becomes of the connection.
-    fn finish(&mut self) -> Option<Close> {
-        self.info.timing.downstream_tx_end = Some(self.info.elapsed());
-        self.log();
-        if self.connection.drain != DrainState::Closing {
-            return None;
-        }
-        self.connection.active_request = false;
-        // A client that has said all it wanted can be closed at once: no race is left to avoid.
-        Some(if self.saw_connection_close && self.request_complete {
-            Close::Flush
-        } else {
-            Close::Delayed
-        })
-    }
-
-    /// One access-log line about the stream as it stands.
-    fn log_line(&self, log_type: AccessLogType) {
-        self.connection.hcm.access_logs.log(&FormatContext {
-            request: Some(&self.messages.request),
-            response: self.response_started.then_some(&self.messages.response),
-            trailers: Some(&self.messages.response_trailers),
-            info: &self.info,
-            local_reply_body: &self.local_body,
-            log_type,
-        });
-    }
-
-    /// The stream is over: durations, bytes and the line about it.
-    fn log(&mut self) {
-        let elapsed = self.info.elapsed();
-        self.info.timing.complete = Some(elapsed);
-        let (read, written) = self.bytes_before;
-        self.info.downstream_wire_bytes_received =
-            self.connection.codec.bytes_read().saturating_sub(read);
-        self.info.downstream_wire_bytes_sent = self
-            .connection
-            .codec
-            .bytes_written()
-            .saturating_sub(written);
-        self.log_line(AccessLogType::DownstreamEnd);
-        let hcm = &self.connection.hcm;
-        hcm.stats
-            .downstream_rq_time
-            .record(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-    }
 }
 
 impl Drop for ActiveStream<'_> {
     fn drop(&mut self) {
         self.connection.hcm.stats.downstream_rq_active.dec();
         std::mem::take(&mut self.messages).give_back();
+    }
+}
+
+/// What Envoy's codec finds wrong with a whole head beyond its syntax.
+fn check_head(request: &mut HeaderMap) -> Result<(), CodecError> {
+    hop_by_hop::remove_nominated(request).map_err(|_| CodecError::CONNECTION_HEADER)?;
+    match request.get(HeaderId::Authority) {
+        Some(authority) if !authority_is_valid(authority) => Err(CodecError::INVALID_AUTHORITY),
+        _ => Ok(()),
     }
 }
 

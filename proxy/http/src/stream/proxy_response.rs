@@ -39,20 +39,15 @@ impl ActiveStream<'_> {
             }
             ResponseEnd::Disconnected(error) => {
                 upstream.cancel(self);
-                self.downstream_failed(error)
+                self.downstream_failed(error).await
             }
             ResponseEnd::UpstreamFailed(error) => {
                 upstream.fail(self, &error);
-                self.connection
-                    .hcm
-                    .stats
-                    .rq_reset_after_downstream_response_started
-                    .inc();
                 self.reset_response()
             }
             ResponseEnd::Expired(expired) => {
                 upstream.expire(self, expired);
-                self.expire_response(Some(expired))
+                self.expire_response(expired)
             }
         }
     }

@@ -21,8 +21,10 @@ use std::{
 pub enum ExchangeError {
     /// The upstream does not speak HTTP/1 as Envoy accepts it.
     Protocol(CodecError),
-    /// The connection ended, by FIN or reset.
+    /// The connection ended before the response head, by FIN or reset.
     Terminated,
+    /// The connection ended within the response body.
+    Truncated,
 }
 
 impl From<io::Error> for ExchangeError {
@@ -148,7 +150,7 @@ impl ClientExchange {
                     .map_err(ExchangeError::Protocol)?
             {
                 self.body = BodyDecoder::new(head.framing, &self.settings);
-                self.keep_alive &= head.keep_alive;
+                self.keep_alive &= head.keep_alive && head.framing != Framing::UntilClose;
                 self.head_bytes = head.head_bytes as u64;
                 return Poll::Ready(Ok(head));
             }
@@ -159,7 +161,7 @@ impl ClientExchange {
         }
     }
 
-    /// Reads the next piece of the response body.
+    /// Reads the next piece of the response body. A connection that ends within it breaks the protocol.
     pub fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
@@ -177,11 +179,14 @@ impl ClientExchange {
                 Decoded::NeedMore if self.ended => {
                     return Poll::Ready(match self.body.on_eof() {
                         true => Ok(BodyEvent::End),
-                        false => Err(ExchangeError::Terminated),
+                        false => Err(ExchangeError::Truncated),
                     });
                 }
                 Decoded::NeedMore => {
-                    self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
+                    match ready!(self.read.poll_fill(&mut self.connection.stream, cx)) {
+                        Ok(read) => self.ended = read == 0,
+                        Err(_) => return Poll::Ready(Err(ExchangeError::Truncated)),
+                    }
                 }
             }
         }
@@ -195,6 +200,11 @@ impl ClientExchange {
     /// Bytes of the response head.
     pub fn head_bytes(&self) -> u64 {
         self.head_bytes
+    }
+
+    /// The upstream sent more than its response on a connection that would otherwise serve again.
+    pub fn has_surplus(&self) -> bool {
+        self.keep_alive && self.request_ended && !self.read.is_empty()
     }
 
     /// Ends the exchange after a complete response: the connection goes back to its pool if it can serve again, that
@@ -214,7 +224,9 @@ impl ClientExchange {
         } else {
             CloseReason::Local
         };
-        self.connection.finish();
+        if self.request_ended {
+            self.connection.finish();
+        }
         self.connection.close(reason);
     }
 

@@ -37,5 +37,5 @@ pub use reason::reason_phrase;
 pub use request::{RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};
 pub use server::ServerConnection;
-pub use settings::{FIELDS, HeaderKeyFormat, Http1Settings, UnderscoreAction};
+pub use settings::{HeaderKeyFormat, Http1Settings, UnderscoreAction};
 pub use target::authority_is_valid;

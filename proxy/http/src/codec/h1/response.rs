@@ -143,7 +143,6 @@ fn read_head(
     }
     let declared = framing::declared(headers, settings.allow_chunked_length)?;
     let framing = match status {
-        101 => Framing::UntilClose,
         200 if method == Method::Connect => Framing::UntilClose,
         ..200 | 204 | 304 => Framing::None,
         _ if method == Method::Head => Framing::None,
@@ -152,7 +151,7 @@ fn read_head(
     Ok(ResponseHead {
         status,
         protocol,
-        keep_alive: framing != Framing::UntilClose && framing::keep_alive(protocol, headers),
+        keep_alive: framing::keep_alive(protocol, headers),
         framing,
         head_bytes: block.len(),
     })

@@ -4,7 +4,6 @@ use envoy_api::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUn
 use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::HeaderFormat;
 use envoy_api::pb::envoy::config::core::v3::{Http1ProtocolOptions, HttpProtocolOptions};
 use outrigger_core::ConfigError;
-use outrigger_core::field::{Fate, Message, USED};
 use std::sync::Arc;
 
 /// `max_request_headers_kb` where nothing is said.
@@ -161,46 +160,6 @@ fn key_format(options: &Http1ProtocolOptions) -> Result<HeaderKeyFormat, ConfigE
     }
     .map_err(|e| e.at("header_key_format"))
 }
-
-/// The fate of every field of `Http1ProtocolOptions`.
-pub const FIELDS: &[Message] = &[
-    Message {
-        name: "envoy.config.core.v3.Http1ProtocolOptions",
-        fields: &[
-            ("allow_absolute_url", USED),
-            ("accept_http_10", USED),
-            ("default_host_for_http_10", USED),
-            ("header_key_format", USED),
-            ("enable_trailers", USED),
-            ("allow_chunked_length", USED),
-            ("override_stream_error_on_invalid_http_message", USED),
-            ("send_fully_qualified_url", USED),
-            (
-                "use_balsa_parser",
-                Fate::Ignored("there is one parser, with balsa's behaviour"),
-            ),
-            ("allow_custom_methods", USED),
-            (
-                "ignore_http_11_upgrade",
-                Fate::Rejected("remove it; upgrades that no upgrade_configs allows are refused"),
-            ),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
-        fields: &[
-            ("proper_case_words", USED),
-            (
-                "stateful_formatter",
-                Fate::Rejected("use proper_case_words"),
-            ),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.ProperCaseWords",
-        fields: &[],
-    },
-];
 
 #[cfg(test)]
 mod tests {

@@ -143,7 +143,7 @@ fn framing_by_status_and_headers() {
         (103, "Link: a\r\n", get, Some(Empty)),
         (100, "Content-Length: 2\r\n", get, None),
         (103, "Transfer-Encoding: chunked\r\n", get, None),
-        (101, "", get, Some(UntilClose)),
+        (101, "", get, Some(Empty)),
         (101, "Content-Length: 3\r\n", get, None),
     ] {
         let text = format!("HTTP/1.1 {status} x\r\n{fields}\r\n");
@@ -220,7 +220,7 @@ fn connections_that_can_be_used_again() {
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             false,
         ),
-        ("HTTP/1.1 200 OK\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\n\r\n", true),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
         (
             "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n",

@@ -1,0 +1,159 @@
+//! How a stream ends other than by a complete response, what is counted then, and what becomes of the connection.
+
+use super::{ActiveStream, Expired};
+use crate::{
+    codec::{CodecError, h1::server::RequestError},
+    hcm::{Close, DrainState},
+    local_reply::LocalReply,
+};
+use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
+use outrigger_core::{HeaderId, Protocol, ResponseFlag, formatter::FormatContext};
+use std::borrow::Cow;
+
+/// gRPC's DEADLINE_EXCEEDED.
+const DEADLINE_EXCEEDED: u8 = 4;
+
+impl ActiveStream<'_> {
+    /// The reply to a stream deadline that passed before the response began.
+    pub fn expired_reply(&mut self, expired: Expired) -> LocalReply {
+        let stats = &self.connection.hcm.stats;
+        let code = if self.request_complete { 504 } else { 408 };
+        match expired {
+            Expired::StreamIdle => {
+                stats.downstream_rq_idle_timeout.inc();
+                LocalReply::new(code, "stream timeout", "stream_idle_timeout")
+                    .flag(ResponseFlag::StreamIdleTimeout)
+            }
+            Expired::Request => {
+                stats.downstream_rq_timeout.inc();
+                LocalReply::new(408, "request timeout", "request_overall_timeout")
+            }
+            Expired::MaxStreamDuration => {
+                stats.downstream_rq_max_duration_reached.inc();
+                LocalReply::new(code, "downstream duration timeout", "max_duration_timeout")
+                    .grpc_status(DEADLINE_EXCEEDED)
+            }
+            Expired::UpstreamMaxDuration => LocalReply::new(
+                504,
+                "upstream max stream duration reached",
+                "upstream_max_stream_duration_reached",
+            )
+            .flag(ResponseFlag::UpstreamMaxStreamDurationReached),
+            Expired::Route => LocalReply::new(504, "upstream request timeout", "response_timeout")
+                .flag(ResponseFlag::UpstreamRequestTimeout),
+        }
+    }
+
+    /// A deadline passed while the response was on its way: nothing can be said any more but by closing.
+    pub(super) fn expire_response(&mut self, expired: Expired) -> Option<Close> {
+        let reply = self.expired_reply(expired);
+        if let Some(flag) = reply.flag {
+            self.info.set_flag(flag);
+        }
+        self.info.details = reply.details;
+        self.reset_response()
+    }
+
+    /// Ends a response that cannot be completed: the client sees the connection close.
+    pub(super) fn reset_response(&mut self) -> Option<Close> {
+        let stats = &self.connection.hcm.stats;
+        stats.downstream_rq_tx_reset.inc();
+        stats.downstream_rq_rx_reset.inc();
+        self.connection.active_request = false;
+        self.log();
+        Some(self.close())
+    }
+
+    /// The client is gone.
+    pub(super) fn disconnected(&mut self) -> Option<Close> {
+        self.connection.set_remote_close();
+        self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+        self.info
+            .set_flag(ResponseFlag::DownstreamConnectionTermination);
+        self.info.details = Cow::Borrowed("downstream_remote_disconnect");
+        self.log();
+        Some(Close::Now)
+    }
+
+    /// The request cannot go on. A client that broke the protocol before its response began is told so.
+    pub(super) async fn downstream_failed(&mut self, error: RequestError) -> Option<Close> {
+        match error {
+            RequestError::Closed => self.disconnected(),
+            RequestError::Codec(error) if self.response_started => {
+                let stats = &self.connection.hcm.stats;
+                stats.downstream_cx_protocol_error.inc();
+                stats.downstream_rq_rx_reset.inc();
+                self.info.set_flag(ResponseFlag::DownstreamProtocolError);
+                self.info.details = Cow::Borrowed(error.details);
+                self.connection.active_request = false;
+                self.log();
+                Some(Close::Delayed)
+            }
+            RequestError::Codec(error) => self.protocol_error(error).await,
+        }
+    }
+
+    /// The codec's own answer.
+    pub(super) async fn protocol_error(&mut self, error: CodecError) -> Option<Close> {
+        self.connection.hcm.stats.downstream_cx_protocol_error.inc();
+        let reply = LocalReply::new(error.status, error.body, error.details)
+            .flag(ResponseFlag::DownstreamProtocolError);
+        self.send_local_reply(reply).await
+    }
+
+    /// The response is written: account, log, and say what becomes of the connection.
+    pub(super) fn finish(&mut self) -> Option<Close> {
+        self.info.timing.downstream_tx_end = Some(self.info.elapsed());
+        if !self.request_complete {
+            // What still comes of the request is of no use to anybody.
+            self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+        }
+        self.connection.active_request = false;
+        self.log();
+        (self.connection.drain == DrainState::Closing).then(|| self.close())
+    }
+
+    /// A client that has said all it wanted can be closed at once: no race is left to avoid. Envoy knows that only of
+    /// streams that had to wait for an upstream.
+    fn close(&self) -> Close {
+        let framed_by_close = self.info.protocol == Some(Protocol::Http10)
+            && !self.messages.response.contains(HeaderId::ContentLength);
+        let expected = self.saw_connection_close && self.request_complete;
+        if self.info.attempt_count > 0 && (framed_by_close || expected) {
+            Close::Flush
+        } else {
+            Close::Delayed
+        }
+    }
+
+    /// One access-log line about the stream as it stands.
+    pub(super) fn log_line(&self, log_type: AccessLogType) {
+        self.connection.hcm.access_logs.log(&FormatContext {
+            request: Some(&self.messages.request),
+            response: self.response_started.then_some(&self.messages.response),
+            trailers: Some(&self.messages.response_trailers),
+            info: &self.info,
+            local_reply_body: &self.local_body,
+            log_type,
+        });
+    }
+
+    /// The stream is over: durations, bytes and the line about it.
+    pub(super) fn log(&mut self) {
+        let elapsed = self.info.elapsed();
+        self.info.timing.complete = Some(elapsed);
+        let (read, written) = self.bytes_before;
+        self.info.downstream_wire_bytes_received =
+            self.connection.codec.bytes_read().saturating_sub(read);
+        self.info.downstream_wire_bytes_sent = self
+            .connection
+            .codec
+            .bytes_written()
+            .saturating_sub(written);
+        self.log_line(AccessLogType::DownstreamEnd);
+        let hcm = &self.connection.hcm;
+        hcm.stats
+            .downstream_rq_time
+            .record(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    }
+}
