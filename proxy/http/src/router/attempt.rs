@@ -352,7 +352,7 @@ impl Forwarding {
     ) -> Option<Interrupt> {
         let limit = self.cluster.config.per_connection_buffer_limit as usize;
         let mut queued: usize = queue.iter().map(Bytes::len).sum();
-        while !stream.request_complete && queued < limit {
+        while !stream.request_complete && (limit == 0 || queued < limit) {
             match stream.poll_request_body(cx) {
                 Poll::Ready(RequestEvent::Data(data)) => {
                     self.keep(&data);
@@ -440,6 +440,7 @@ impl Forwarding {
         stream: &mut ActiveStream<'_>,
         pause: Duration,
     ) -> Result<(), Outcome> {
+        stream.deadlines.upstream = None;
         let until = Instant::now() + pause;
         let interrupt = poll_fn(|cx| {
             let mut deadlines = TryDeadlines {
