@@ -19,6 +19,8 @@ pub mod route;
 pub mod router;
 pub mod stats;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 pub use config::ListenerContext;

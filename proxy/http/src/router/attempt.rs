@@ -11,7 +11,7 @@ use crate::{
     timeout::earliest,
 };
 use bytes::Bytes;
-use outrigger_core::HeaderId;
+use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
 use outrigger_upstream::{
     CloseReason, ClusterConfig, Http1Connection, PoolFailure,
     config::HeaderKeyFormat as UpstreamKeyFormat,
@@ -82,7 +82,7 @@ impl Forwarding {
             return AttemptEnd::NoHost;
         };
         let described = Arc::clone(&host.info());
-        stream.info.upstream.hosts_attempted.push(described.clone());
+        forget_last_attempt(&mut stream.info);
         stream.info.upstream.host = Some(described);
         self.tried.push(host.clone());
         stream.info.attempt_count += 1;
@@ -119,7 +119,9 @@ impl Forwarding {
     }
 
     fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
-        stream.info.upstream.pool_ready = None;
+        let begin = stream.info.timing.upstream_connect_begin;
+        let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
+        stream.info.upstream.pool_ready = waited;
         AttemptEnd::Reset {
             reason: failure.into(),
             sent: false,
@@ -135,6 +137,7 @@ impl Forwarding {
             .upstream_connect_begin
             .unwrap_or_default();
         upstream.pool_ready = Some(now.saturating_sub(begin));
+        upstream.hosts_attempted.extend(upstream.host.clone());
         upstream.connection_id = Some(connection.info.id);
         upstream.connection_ids_attempted.push(connection.info.id);
         upstream.local_address = Some(connection.info.local_address.clone());
@@ -163,6 +166,11 @@ impl Forwarding {
             exchange.close(CloseReason::Local);
             return AttemptEnd::Unwritable(error);
         }
+        stream.info.upstream.header_bytes_sent = exchange.header_bytes_sent();
+        stream.info.upstream.decompressed_header_bytes_sent = exchange.header_bytes_sent();
+        if stream.request_complete {
+            stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
+        }
         for piece in queue {
             exchange.send_data(piece);
         }
@@ -173,7 +181,9 @@ impl Forwarding {
         let end = poll_fn(|cx| self.poll_exchange(cx, stream, &mut exchange, &mut deadlines)).await;
         let end = match end {
             Ok(status) => {
-                stream.info.upstream.header_bytes_received = exchange.head_bytes();
+                let received = exchange.header_bytes_received();
+                stream.info.upstream.header_bytes_received = received;
+                stream.info.upstream.decompressed_header_bytes_received = received;
                 return AttemptEnd::Head {
                     exchange: Box::new(exchange),
                     status,
@@ -198,6 +208,7 @@ impl Forwarding {
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
                     stream.info.attempt_count -= 1;
+                    self.tried.pop();
                     return AttemptEnd::Stale;
                 }
                 AttemptEnd::Reset { reason, sent: true }
@@ -330,6 +341,7 @@ impl Forwarding {
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
+                    stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
                     self.arm_route(stream);
                     self.arm_try(stream, deadlines);
                 }
@@ -456,6 +468,27 @@ impl Forwarding {
             Interrupt::Disconnected(error) => Err(Outcome::Disconnected(error)),
         }
     }
+}
+
+/// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.
+fn forget_last_attempt(info: &mut StreamInfo) {
+    if info.upstream.host.is_none() {
+        return;
+    }
+    let last = std::mem::take(&mut info.upstream);
+    info.upstream = UpstreamInfo {
+        hosts_attempted: last.hosts_attempted,
+        connection_ids_attempted: last.connection_ids_attempted,
+        wire_bytes_sent: last.wire_bytes_sent,
+        wire_bytes_received: last.wire_bytes_received,
+        filter_state: last.filter_state,
+        ..UpstreamInfo::default()
+    };
+    let timing = &mut info.timing;
+    timing.upstream_connect_end = None;
+    timing.upstream_tx_begin = None;
+    timing.upstream_tx_end = None;
+    timing.upstream_rx_begin = None;
 }
 
 /// What a cluster's options say to the codec.

@@ -172,8 +172,10 @@ impl Forwarding {
         route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
         let limit = if retry.is_some() {
             replay_limit(&route, hcm.buffer_limit)
-        } else {
+        } else if Self::is_idempotent(stream.method) {
             STALE_REPLAY_LIMIT
+        } else {
+            0
         };
         Ok(Self {
             priority: forward.priority,

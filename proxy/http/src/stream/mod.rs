@@ -64,9 +64,8 @@ pub(crate) struct ActiveStream<'a> {
     /// The client asked for `connection: close`.
     saw_connection_close: bool,
     response_started: bool,
-    /// Body of a local reply, for `%LOCAL_REPLY_BODY%`.
-    local_body: Bytes,
-    bytes_before: (u64, u64),
+    encoded_before: u64,
+    logged: bool,
 }
 
 /// Where a request goes after its head was looked at.
@@ -95,10 +94,7 @@ impl<'a> ActiveStream<'a> {
             upstream: None,
             periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
         };
-        let bytes_before = (
-            connection.codec.bytes_read(),
-            connection.codec.bytes_written(),
-        );
+        let encoded_before = connection.codec.bytes_encoded();
         Self {
             connection,
             messages,
@@ -111,8 +107,8 @@ impl<'a> ActiveStream<'a> {
             grpc: false,
             saw_connection_close: false,
             response_started: false,
-            local_body: Bytes::new(),
-            bytes_before,
+            encoded_before,
+            logged: false,
         }
     }
 
@@ -168,7 +164,9 @@ impl<'a> ActiveStream<'a> {
         let stats = &self.connection.hcm.stats;
         stats.charge_request(head.protocol);
         self.info.protocol = Some(head.protocol);
-        self.info.downstream_header_bytes_received = head.head_bytes as u64;
+        let header_bytes = head.header_bytes as u64;
+        self.info.downstream_header_bytes_received = header_bytes;
+        self.info.downstream_decompressed_header_bytes_received = header_bytes;
         self.method = head.method;
         self.saw_connection_close = !head.keep_alive;
         self.request_complete = self.connection.codec.request_complete();
@@ -270,6 +268,9 @@ impl<'a> ActiveStream<'a> {
                 hcm.stats.rq_direct_response.inc();
                 let mut reply = LocalReply::new(direct.status, "", "direct_response");
                 reply.body = direct.body.clone();
+                if let Some(location) = direct.location(&self.messages.request) {
+                    reply = reply.header(HeaderId::Location, location);
+                }
                 Step::Reply(reply)
             }
             Action::NonForwarding => Step::Reply(
@@ -288,7 +289,6 @@ impl<'a> ActiveStream<'a> {
             self.connection.drain = DrainState::Closing;
         }
         let body = reply.write_head(self.grpc, &mut self.messages.response);
-        self.local_body = reply.body;
         if let Some(found) = &self.route {
             found.finalize_response_headers(
                 &mut self.messages.response,
@@ -367,9 +367,12 @@ impl<'a> ActiveStream<'a> {
         hcm.stats.charge_response(code);
         hcm.listener_stats.charge_response(code);
         let to = self.response_context();
-        self.connection
-            .codec
-            .send_head(&self.messages.response, to, end)
+        let codec = &mut self.connection.codec;
+        codec.send_head(&self.messages.response, to, end)?;
+        let header_bytes = codec.header_bytes_sent();
+        self.info.downstream_header_bytes_sent = header_bytes;
+        self.info.downstream_decompressed_header_bytes_sent = header_bytes;
+        Ok(())
     }
 
     /// What the codec must know to write a response.
@@ -452,8 +455,17 @@ impl<'a> ActiveStream<'a> {
 }
 
 impl Drop for ActiveStream<'_> {
+    /// A stream that is dropped before its end was cut off with its connection; the log says so.
     fn drop(&mut self) {
+        if !self.logged {
+            self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+            self.info
+                .set_flag(ResponseFlag::DownstreamConnectionTermination);
+            self.info.details = Cow::Borrowed("downstream_local_disconnect");
+            self.log();
+        }
         self.connection.hcm.stats.downstream_rq_active.dec();
+        self.connection.consumed = self.connection.codec.bytes_consumed();
         std::mem::take(&mut self.messages).give_back();
     }
 }

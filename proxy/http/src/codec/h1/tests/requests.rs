@@ -9,7 +9,7 @@ fn parse(bytes: &[u8], settings: &Http1Settings) -> Result<(RequestHead, HeaderM
     let mut buf = BytesMut::from(bytes);
     match RequestParser::new().parse(&mut buf, settings, &mut headers) {
         Ok(Some(head)) => {
-            assert!(head.head_bytes + buf.len() <= bytes.len());
+            assert!(head.header_bytes + buf.len() <= bytes.len());
             Ok((head, headers))
         }
         Ok(None) => Err("incomplete".into()),
