@@ -36,6 +36,8 @@ impl Cluster {
     pub(crate) fn new(info: ClusterInfo, config: ClusterConfig, context: &Context) -> Self {
         let prefix = format!("cluster.{}.", info.observability_name);
         let stats = context.stats.register(&prefix, ClusterStats::default());
+        // A static cluster never warms, and Envoy says so.
+        stats.warming_state.set(0);
         let breakers = CircuitBreakers::new(
             config.thresholds_default,
             config.thresholds_high,
