@@ -232,7 +232,8 @@ pub(super) fn compile_route(
     outer: &Level<'_>,
 ) -> Result<Candidate, ConfigError> {
     let matcher = required(proto.r#match.as_ref(), "match")?;
-    let matcher = Arc::new(RouteMatcher::compile(matcher).at("match")?);
+    let matcher =
+        Arc::new(RouteMatcher::compile(matcher, &outer.build.context.runtime).at("match")?);
     let mut level = outer.clone();
     level.per_filter = outer
         .per_filter

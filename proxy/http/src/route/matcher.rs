@@ -7,11 +7,11 @@ use outrigger_core::{
     ConfigError, HeaderId, HeaderMap, HeaderName, StreamInfo,
     error::{ConfigResult, required},
     matcher::{FilterStateMatcher, HeaderMatchers, MetadataMatcher},
+    runtime::{Runtime, RuntimeFraction},
     tls_info::TlsInfo,
 };
 
 use super::{
-    fraction::Fraction,
     path::PathMatcher,
     query::{CookieMatcher, QueryParameterMatcher},
 };
@@ -31,7 +31,7 @@ struct Rest {
     cookies: Box<[CookieMatcher]>,
     cookie: HeaderName,
     grpc: bool,
-    fraction: Option<Fraction>,
+    fraction: Option<RuntimeFraction>,
     tls: Option<TlsContextMatchOptions>,
     metadata: Box<[MetadataMatcher]>,
     filter_state: Box<[FilterStateMatcher]>,
@@ -51,7 +51,7 @@ fn each<P, T>(
 }
 
 impl RouteMatcher {
-    pub(super) fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+    pub(super) fn compile(proto: &Proto, runtime: &Runtime) -> Result<Self, ConfigError> {
         let specifier = required(proto.path_specifier.as_ref(), "path_specifier")?;
         let rest = Rest {
             query: each(
@@ -65,7 +65,7 @@ impl RouteMatcher {
             fraction: proto
                 .runtime_fraction
                 .as_ref()
-                .map(Fraction::compile)
+                .map(|fraction| RuntimeFraction::compile(fraction, runtime))
                 .transpose()
                 .at("runtime_fraction")?,
             tls: proto.tls_context,
@@ -133,7 +133,7 @@ impl Rest {
             && self
                 .fraction
                 .as_ref()
-                .is_none_or(|fraction| fraction.holds(info.stream_id))
+                .is_none_or(|fraction| fraction.enabled(info.stream_id))
             && self.query.iter().all(|matcher| matcher.is_match(path))
             && self
                 .cookies

@@ -12,7 +12,6 @@ mod domains;
 mod entry;
 pub mod fields;
 mod forward_config;
-mod fraction;
 pub mod header_mutation;
 mod header_value;
 mod match_tree;

@@ -6,7 +6,6 @@ use crate::{
         ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
         server::RequestError,
     },
-    grpc_timeout,
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
@@ -78,6 +77,7 @@ struct TryDeadlines {
 impl Forwarding {
     /// Runs one attempt up to the head of a final response.
     pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
+        stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
         };
@@ -85,7 +85,6 @@ impl Forwarding {
         forget_last_attempt(&mut stream.info);
         stream.info.upstream.host = Some(described);
         self.tried.push(host.clone());
-        stream.info.attempt_count += 1;
         self.host = Some(host.clone());
 
         let mut deadlines = TryDeadlines::default();
@@ -122,6 +121,10 @@ impl Forwarding {
         let begin = stream.info.timing.upstream_connect_begin;
         let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
         stream.info.upstream.pool_ready = waited;
+        if failure.host.is_none() {
+            // The request could not even wait for the host.
+            stream.info.upstream.host = None;
+        }
         AttemptEnd::Reset {
             reason: failure.into(),
             sent: false,
@@ -200,7 +203,10 @@ impl Forwarding {
                     ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
                     ExchangeError::Protocol(_) => {
                         self.cluster.stats.upstream_cx_protocol_error.inc();
-                        CloseReason::Local
+                        match exchange.ended() {
+                            true => CloseReason::Remote,
+                            false => CloseReason::Local,
+                        }
                     }
                 };
                 exchange.close(close);
@@ -236,27 +242,10 @@ impl Forwarding {
                 digits.format(stream.info.attempt_count).as_bytes(),
             );
         }
-        let elapsed = if stream.info.attempt_count > 1 {
-            self.started.elapsed()
-        } else {
-            Duration::ZERO
-        };
-        let expected = self.timeouts.expected(elapsed);
-        if let Some(left) = expected
-            && self.timeouts.tell_grpc
-        {
-            grpc_timeout::write(request, left);
-        }
-        if !self.config.suppress_envoy_headers {
-            match expected {
-                Some(left) => {
-                    let left = digits.format(left.as_millis());
-                    request.set(HeaderId::EnvoyExpectedRqTimeoutMs, left.as_bytes());
-                }
-                None => {
-                    request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
-                }
-            }
+        if stream.info.attempt_count > 1 {
+            let keep_own = !self.config.suppress_envoy_headers;
+            let elapsed = self.started.elapsed();
+            self.timeouts.write_expected(request, elapsed, keep_own);
         }
         if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
             let keep_original = !self.config.suppress_envoy_headers;

@@ -220,7 +220,10 @@ impl<'a> ActiveStream<'a> {
         self.internal = origin.internal;
         self.info.remote_address = origin.remote_address;
 
-        self.route = hcm.routes.find(&self.messages.request, &self.info);
+        // Envoy finds no route for a request that says by what it came, but says nothing.
+        if self.messages.request.get(HeaderId::ForwardedProto) != Some(b"") {
+            self.route = hcm.routes.find(&self.messages.request, &self.info);
+        }
         if let Some(found) = &self.route {
             self.info.route = Some(found.route.info.clone());
             if let Some(idle) = found.route.idle_timeout() {
@@ -233,9 +236,11 @@ impl<'a> ActiveStream<'a> {
             || self.method == Method::Connect && self.route.is_some()
         {
             hcm.stats.downstream_rq_ws_on_non_ws_route.inc();
+            router::name_cluster(self);
             return Step::Reply(LocalReply::new(403, "", "upgrade_failed"));
         }
         if hcm.access_log_options.on_new_request {
+            router::name_cluster(self);
             self.log_line(AccessLogType::DownstreamStart);
         }
         match hcm.filters.decode_headers(self) {
@@ -257,7 +262,7 @@ impl<'a> ActiveStream<'a> {
         match &found.route.action {
             Action::Forward(_) => Step::Forward,
             Action::Redirect(redirect) => {
-                hcm.stats.rq_redirect.inc();
+                hcm.stats.rq_direct_response.inc();
                 let location = redirect.location(&self.messages.request, &self.info);
                 Step::Reply(
                     LocalReply::new(redirect.code(), "", "direct_response")
@@ -288,14 +293,12 @@ impl<'a> ActiveStream<'a> {
         if reply.code == 400 && !self.connection.hcm.keep_after_bad_request {
             self.connection.drain = DrainState::Closing;
         }
-        let body = reply.write_head(self.grpc, &mut self.messages.response);
-        if let Some(found) = &self.route {
-            found.finalize_response_headers(
-                &mut self.messages.response,
-                &self.messages.request,
-                &self.info,
-            );
-        }
+        let (route, request, info) = (&self.route, &self.messages.request, &self.info);
+        let body = reply.write_head(self.grpc, &mut self.messages.response, |head| {
+            if let Some(found) = route {
+                found.finalize_response_headers(head, request, info);
+            }
+        });
         let end = body.is_empty() || self.method == Method::Head;
         if self.send_response_head(reply.code, end).is_err() {
             return self.reset_response();

@@ -141,6 +141,11 @@ impl ClientExchange {
         Poll::Ready(())
     }
 
+    /// The upstream has closed its side.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
     /// Reads the next response head, informational ones included.
     pub fn poll_head(
         &mut self,
@@ -160,7 +165,10 @@ impl ClientExchange {
                 return Poll::Ready(Ok(head));
             }
             if self.ended {
-                return Poll::Ready(Err(ExchangeError::Terminated));
+                return Poll::Ready(Err(match self.read.is_empty() {
+                    true => ExchangeError::Terminated,
+                    false => ExchangeError::Protocol(CodecError::malformed("half a head")),
+                }));
             }
             self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
         }

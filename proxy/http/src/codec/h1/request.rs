@@ -216,7 +216,6 @@ fn read_head(
     );
     if origin_form {
         headers.append(HeaderId::Path, target);
-        headers.append(HeaderId::Scheme, b"http");
     }
 
     let (first_end, field_ends) = ends.split_first().unwrap_or((&0, &[]));
@@ -259,7 +258,6 @@ fn read_head(
         headers.set(HeaderId::Authority, url.authority);
     } else if !origin_form {
         headers.append(HeaderId::Path, target);
-        headers.append(HeaderId::Scheme, b"http");
     }
 
     if line.protocol == Protocol::Http10 {
