@@ -12,7 +12,7 @@ use envoy_api::pb::envoy::{
     config::cluster::v3::Cluster,
     extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as Proto,
 };
-use outrigger_core::Context;
+use outrigger_core::{Context, access_log::AccessLogs};
 use outrigger_http::{HttpConnectionManager, ListenerContext};
 use outrigger_transport::Stream;
 use outrigger_upstream::BuildContext;
@@ -97,6 +97,7 @@ async fn start_outrigger(upstream: SocketAddr) -> SocketAddr {
     let listener_context = ListenerContext {
         stat_prefix: "listener.bench.",
         buffer_limit: 1024 * 1024,
+        access_logs: &AccessLogs::default(),
     };
     let hcm =
         HttpConnectionManager::compile(&proto::<Proto>(HCM), &build, &listener_context).unwrap();

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod address;
 pub mod context;
+pub mod data_source;
 pub mod error;
 pub mod field;
 pub mod formatter;
@@ -20,6 +21,7 @@ pub mod slot;
 pub mod stats;
 pub mod stream_info;
 pub mod tls_info;
+mod uuid;
 pub mod worker;
 
 pub use address::Address;

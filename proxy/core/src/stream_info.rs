@@ -94,7 +94,8 @@ pub struct UpstreamInfo {
     pub protocol: Option<Protocol>,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`, spaces already replaced by `_`.
     pub transport_failure_reason: Cow<'static, str>,
-    pub detected_close_type: DetectedCloseType,
+    /// `None`: normal if there was a host, and nothing to tell otherwise.
+    pub detected_close_type: Option<DetectedCloseType>,
     pub local_close_reason: Cow<'static, str>,
     /// Time from the request for a connection to having one.
     pub pool_ready: Option<Duration>,
@@ -184,7 +185,7 @@ pub struct StreamInfo {
     pub dynamic_metadata: Metadata,
     /// Filter state by key, in its printed form.
     pub filter_state: BTreeMap<String, FilterState>,
-    /// `%STREAM_ID%`/`x-request-id` of an HTTP stream.
+    /// `%STREAM_ID%`: `x-request-id` of an HTTP stream, or an id that was [generated](Self::generate_id).
     pub request_id: Option<Box<str>>,
     /// Identifiers of the stream's span, in hexadecimal.
     pub trace_id: Option<Box<str>>,
@@ -267,6 +268,11 @@ impl StreamInfo {
     /// Time since the start of the stream, for [`Timing`].
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// Gives a stream that has no request id one of its own, as Envoy's TCP proxy does.
+    pub fn generate_id(&mut self) {
+        self.request_id = Some(crate::uuid::random().collect::<String>().into());
     }
 
     pub fn set_flag(&mut self, flag: ResponseFlag) {

@@ -10,7 +10,7 @@ use crate::{
     stats::{HcmStats, Http1Stats, ListenerHttpStats},
 };
 use envoy_api::pb::envoy::{
-    config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
+    config::core::v3::HttpProtocolOptions,
     extensions::filters::network::http_connection_manager::v3::{
         HttpConnectionManager as Proto, http_connection_manager as hcm,
     },
@@ -32,6 +32,8 @@ pub struct ListenerContext<'a> {
     pub stat_prefix: &'a str,
     /// `per_connection_buffer_limit_bytes`.
     pub buffer_limit: u32,
+    /// The listener's own loggers: one line for each connection.
+    pub access_logs: &'a AccessLogs,
 }
 
 impl HttpConnectionManager {
@@ -74,6 +76,7 @@ impl HttpConnectionManager {
                 ListenerHttpStats::default(),
             ),
             http1_stats: stats.register("http1.", Http1Stats::default()),
+            listener_access_logs: listener.access_logs.clone(),
             access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
                 .at("access_log")?,
             access_log_options: access_log_options(proto)?,
@@ -189,24 +192,7 @@ fn request_headers(
         generate_request_id: proto.generate_request_id.unwrap_or(true),
         preserve_external_request_id: proto.preserve_external_request_id,
         local_address: local.address,
-        scheme: scheme(proto).at("scheme_header_transformation")?,
     })
-}
-
-/// `scheme_header_transformation.scheme_to_overwrite`.
-fn scheme(proto: &Proto) -> Result<Option<&'static str>, ConfigError> {
-    let transformation = proto
-        .scheme_header_transformation
-        .as_ref()
-        .and_then(|t| t.transformation.as_ref());
-    let Some(Transformation::SchemeToOverwrite(scheme)) = transformation else {
-        return Ok(None);
-    };
-    match scheme.as_str() {
-        "http" => Ok(Some("http")),
-        "https" => Ok(Some("https")),
-        _ => Err(ConfigError::new("value must be in list [http, https]").at("scheme_to_overwrite")),
-    }
 }
 
 fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {

@@ -8,6 +8,7 @@ use crate::{
     route::RouteTable,
     stats::{HcmStats, Http1Stats, ListenerHttpStats},
     stream::{ActiveStream, Messages},
+    summary::Summary,
     timeout::{Timer, earliest},
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
@@ -25,6 +26,8 @@ pub struct HttpConnectionManager {
     pub(crate) http1_stats: Arc<Http1Stats>,
     pub(crate) http1: Arc<Http1Settings>,
     pub(crate) access_logs: AccessLogs,
+    /// Those of the listener, for the connection as a whole.
+    pub(crate) listener_access_logs: AccessLogs,
     pub(crate) access_log_options: AccessLogOptions,
     pub(crate) timeouts: Timeouts,
     pub(crate) max_requests_per_connection: Option<u32>,
@@ -106,10 +109,10 @@ pub(crate) struct Connection {
     counted: bool,
     reported_rx: u64,
     reported_tx: u64,
-    /// Bytes of the requests so far: where the next one begins.
-    pub consumed: u64,
     remote_close: bool,
     pub active_request: bool,
+    /// What the log of the listener says beside bytes.
+    pub summary: Summary,
 }
 
 /// What the wait for a request ended with.
@@ -141,9 +144,9 @@ impl HttpConnectionManager {
             counted: false,
             reported_rx: 0,
             reported_tx: 0,
-            consumed: 0,
             remote_close: false,
             active_request: false,
+            summary: Summary::default(),
         };
         let close = connection.run().await;
         connection.close(close).await;
@@ -292,14 +295,6 @@ impl Connection {
         (self.reported_rx, self.reported_tx) = (rx, tx);
     }
 
-    /// The codec gives the connection up with a response under way.
-    pub fn break_off_request(&mut self) {
-        self.active_request = false;
-        let stats = &self.hcm.stats;
-        stats.downstream_cx_destroy_active_rq.inc();
-        stats.downstream_cx_destroy_local_active_rq.inc();
-    }
-
     /// The client has closed or reset the connection.
     pub fn set_remote_close(&mut self) {
         self.remote_close = true;
@@ -317,17 +312,9 @@ impl Connection {
     }
 
     async fn delayed_close(&mut self) {
-        let timeout = self.hcm.timeouts.delayed_close;
-        let mut deadline = timeout.map(|d| Instant::now() + d);
-        let mut written = self.codec.bytes_written();
+        let deadline = self.hcm.timeouts.delayed_close.map(|d| Instant::now() + d);
         let timed_out = poll_fn(|cx| {
-            let flushed = self.codec.poll_flush(cx);
-            if self.codec.bytes_written() > written {
-                // A slow reader is not cut off in the middle of what it still takes.
-                written = self.codec.bytes_written();
-                deadline = timeout.map(|d| Instant::now() + d);
-            }
-            match flushed {
+            match self.codec.poll_flush(cx) {
                 Poll::Ready(Ok(())) if deadline.is_none() => return Poll::Ready(false),
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
                 _ => {}
@@ -340,6 +327,7 @@ impl Connection {
         })
         .await;
         if timed_out {
+            self.summary.local_close_reason = "triggered_delayed_close_timeout";
             self.hcm.stats.downstream_cx_delayed_close_timeout.inc();
         }
     }
@@ -368,6 +356,7 @@ impl Drop for Connection {
                 stats.downstream_cx_destroy_local_active_rq.inc();
             }
         }
+        self.summary.log(self);
         let age = self.info.start.elapsed().as_millis();
         stats
             .downstream_cx_length_ms

@@ -19,8 +19,7 @@ pub mod route;
 pub mod router;
 pub mod stats;
 mod stream;
-#[cfg(test)]
-mod tests;
+mod summary;
 mod timeout;
 
 pub use config::ListenerContext;

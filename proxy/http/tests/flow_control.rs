@@ -9,7 +9,7 @@ use envoy_api::{
     },
     pool, to_typed,
 };
-use outrigger_core::{Address, ConnectionInfo, Context};
+use outrigger_core::{Address, ConnectionInfo, Context, access_log::AccessLogs};
 use outrigger_http::{HttpConnectionManager, ListenerContext};
 use outrigger_transport::Stream;
 use outrigger_upstream::BuildContext;
@@ -72,6 +72,7 @@ async fn proxied(buffer_limit: u32) -> (TcpStream, TcpListener) {
     let listener = ListenerContext {
         stat_prefix: "listener.test.",
         buffer_limit,
+        access_logs: &AccessLogs::default(),
     };
     let manager = HttpConnectionManager::compile(&manager, &build, &listener).unwrap();
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -128,14 +128,11 @@ impl Acceptor {
             })?),
             None => None,
         };
-        let own = match &listener.limit {
-            Some(limit) => Some(limit.acquire().or_else(|| {
-                stats.downstream_cx_overflow.inc();
-                None
-            })?),
-            None => None,
-        };
-        Some([own, global])
+        let own = listener.limit.acquire().or_else(|| {
+            stats.downstream_cx_overflow.inc();
+            None
+        })?;
+        Some([Some(own), global])
     }
 }
 

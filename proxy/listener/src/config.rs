@@ -4,7 +4,7 @@ use crate::{
     balancer::Balancer,
     directory::Directory,
     filter_chain,
-    limit::{ConnectionLimit, Limits},
+    limit::ConnectionLimit,
     listener::{FilterChain, ListenAddress, Listener},
     network_filter,
     stats::{ListenerStats, WorkerStats},
@@ -21,8 +21,10 @@ use envoy_api::{
 };
 use outrigger_core::{
     Address, ConfigError,
+    access_log::AccessLogs,
     error::ConfigResult,
     metadata::Metadata,
+    runtime::RuntimeUint64,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
 use outrigger_http::ListenerContext;
@@ -43,7 +45,7 @@ const MAX_PATH: usize = 108;
 /// What listeners share.
 pub(crate) struct Shared<'a> {
     pub build: &'a BuildContext,
-    pub limits: &'a Limits,
+    pub global_limit: &'a Arc<ConnectionLimit>,
     pub http_inspector: &'a Arc<HttpInspectorStats>,
     pub directory: &'a Arc<Directory>,
 }
@@ -71,11 +73,15 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
         "" => format!("listener.{name_of_address}."),
         prefix => format!("listener.{prefix}."),
     };
+    let context = &shared.build.context;
+    let access_logs = AccessLogs::compile(&proto.access_log, &context.log_services());
+    let access_logs = access_logs.at("access_log")?;
     let lent = ListenerContext {
         stat_prefix: &prefix,
         buffer_limit: proto
             .per_connection_buffer_limit_bytes
             .unwrap_or(DEFAULT_BUFFER_LIMIT),
+        access_logs: &access_logs,
     };
     let chains = compile_chains(proto, shared.build, &lent)?;
     let workers = shared.build.context.concurrency.max(1);
@@ -110,18 +116,19 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
             most => most.and_then(NonZeroU32::new),
         },
         balancer: Arc::new(Balancer::new(workers)),
-        limit: shared
-            .limits
-            .per_listener
-            .get(&*name)
-            .map(|max| Arc::new(ConnectionLimit::new(*max))),
-        global_limit: (!proto.ignore_global_conn_limit).then(|| shared.limits.global.clone()),
+        limit: Arc::new(ConnectionLimit::new(RuntimeUint64::new(
+            u64::MAX,
+            &format!("envoy.resource_limits.listener.{name}.connection_limit"),
+            &context.runtime,
+        ))),
+        global_limit: (!proto.ignore_global_conn_limit).then(|| shared.global_limit.clone()),
         clusters: shared.build.clusters.clone(),
         directory: shared.directory.clone(),
         worker_stats: (0..workers)
             .map(|w| stats.register(&format!("{prefix}worker_{w}."), WorkerStats::default()))
             .collect(),
         stats: stats.register(&prefix, ListenerStats::default()),
+        access_logs,
         info: Arc::new(ListenerInfo {
             name,
             metadata: Metadata::compile(proto.metadata.as_ref()),

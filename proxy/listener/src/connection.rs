@@ -5,6 +5,7 @@ use crate::{
     filter_chain::MatchInput,
     limit::ConnectionPermit,
     listener::{FilterChain, Listener},
+    log::{self, Unserved},
 };
 use outrigger_core::{Address, ConnectionInfo, worker, worker::Workers};
 use outrigger_transport::{
@@ -27,17 +28,23 @@ pub(crate) struct Incoming {
     pub start: Instant,
 }
 
+/// What is known of a connection before it has a filter chain.
+#[derive(Debug)]
+struct Origin {
+    found: Inspected,
+    local: Address,
+    remote: Address,
+    start_time: SystemTime,
+    start: Instant,
+}
+
 /// What goes from worker to worker with a connection.
 #[derive(Debug)]
 struct Chosen {
     listener: Arc<Listener>,
     assigned: Assigned,
-    found: Inspected,
-    local: Address,
-    remote: Address,
+    origin: Origin,
     _permits: [Option<ConnectionPermit>; 2],
-    start_time: SystemTime,
-    start: Instant,
 }
 
 /// Serves a connection to its end. Without `assigned` its worker is only chosen when its final listener is known:
@@ -59,20 +66,22 @@ pub(crate) async fn serve(
     let Ok(stream) = accepted.into_stream() else {
         return;
     };
-    let local = local_address(&stream, bound);
-    let mut found = Inspected::default();
-    if !listener.filters.is_empty() && !pass_filters(&listener, &stream, &local, &mut found).await {
+    let mut origin = Origin {
+        local: local_address(&stream, bound),
+        found: Inspected::default(),
+        remote,
+        start_time,
+        start,
+    };
+    if !origin.pass_filters(&listener, &stream).await {
         return;
     }
-    if let Some(next) = redirected(&listener, &found) {
-        permits[0] = match &next.limit {
-            Some(limit) => match limit.acquire() {
-                None => return next.stats.downstream_cx_overflow.inc(),
-                permit => permit,
-            },
-            None => None,
+    if let Some(next) = redirected(&listener, &origin.found) {
+        permits[0] = match next.limit.acquire() {
+            None => return next.stats.downstream_cx_overflow.inc(),
+            permit => permit,
         };
-        if !next.filters.is_empty() && !pass_filters(&next, &stream, &local, &mut found).await {
+        if !origin.pass_filters(&next, &stream).await {
             return;
         }
         listener = next;
@@ -81,17 +90,13 @@ pub(crate) async fn serve(
     let chosen = Chosen {
         assigned: assigned.unwrap_or_else(|| listener.balancer.pick(current)),
         listener,
-        found,
-        local,
-        remote,
+        origin,
         _permits: permits,
-        start_time,
-        start,
     };
     if chosen.assigned.worker == current {
         return chosen.run(stream).await;
     }
-    if let Ok(accepted) = Accepted::from_stream(stream, chosen.remote.clone()) {
+    if let Ok(accepted) = Accepted::from_stream(stream, chosen.origin.remote.clone()) {
         workers.spawn_on(chosen.assigned.worker, async move {
             if let Ok(stream) = accepted.into_stream() {
                 chosen.run(stream).await;
@@ -115,11 +120,10 @@ fn local_address(stream: &Stream, bound: Address) -> Address {
 async fn pass_filters(
     listener: &Listener,
     stream: &Stream,
-    local: &Address,
+    port: Option<u16>,
     found: &mut Inspected,
 ) -> bool {
     let stats = &listener.stats;
-    let port = local.ip().map(|ip| ip.port());
     let filters = inspect::run(&listener.filters, stream, port, found);
     stats.downstream_pre_cx_active.inc();
     let result = match listener.filters_timeout {
@@ -156,42 +160,49 @@ fn redirected(listener: &Arc<Listener>, found: &Inspected) -> Option<Arc<Listene
         .filter(|next| !Arc::ptr_eq(next, listener))
 }
 
-impl Chosen {
-    async fn run(self, stream: Stream) {
-        let local = self
-            .found
-            .original_dst
-            .map_or_else(|| self.local.clone(), Address::Ip);
-        let input = MatchInput {
-            local: &local,
-            remote: &self.remote,
-            direct_remote: &self.remote,
-            server_name: self.found.server_name.as_deref().unwrap_or_default(),
-            transport_protocol: self.found.transport_protocol,
-            application_protocols: &self.found.application_protocols,
-        };
-        let Some(chain) = self.listener.find_chain(&input).cloned() else {
-            self.listener.stats.no_filter_chain_match.inc();
-            return;
-        };
-        let connection = self.connection(local, &chain);
-        let _open = Open::new(self);
-        if let Some(filter) = &chain.filter {
-            filter.serve(stream, connection).await;
+impl Origin {
+    /// Runs a listener's filters; false if they have ended the connection.
+    async fn pass_filters(&mut self, listener: &Listener, stream: &Stream) -> bool {
+        if listener.filters.is_empty() {
+            return true;
         }
+        let port = self.local.ip().map(|ip| ip.port());
+        let passed = pass_filters(listener, stream, port, &mut self.found).await;
+        if !passed {
+            self.log_unserved(listener, None, Unserved::ByListenerFilters);
+        }
+        passed
     }
 
-    fn connection(&self, local: Address, chain: &FilterChain) -> Arc<ConnectionInfo> {
+    /// Where the client wanted to go.
+    fn destination(&self) -> Address {
+        let restored = self.found.original_dst;
+        restored.map_or_else(|| self.local.clone(), Address::Ip)
+    }
+
+    /// A connection that no filter has served has no id.
+    fn log_unserved(&self, listener: &Listener, chain: Option<&FilterChain>, why: Unserved) {
+        log::unserved(&listener.access_logs, why, || {
+            self.connection(0, listener, chain)
+        });
+    }
+
+    fn connection(
+        &self,
+        id: u64,
+        listener: &Listener,
+        chain: Option<&FilterChain>,
+    ) -> Arc<ConnectionInfo> {
         Arc::new(ConnectionInfo {
-            id: self.listener.clusters.next_connection_id(),
+            id,
             start_time: self.start_time,
             start: self.start,
-            local_address: local,
+            local_address: self.destination(),
             direct_local_address: self.local.clone(),
             remote_address: self.remote.clone(),
             direct_remote_address: self.remote.clone(),
-            listener: self.listener.info.clone(),
-            filter_chain: Some(chain.info.clone()),
+            listener: listener.info.clone(),
+            filter_chain: chain.map(|chain| chain.info.clone()),
             requested_server_name: self.found.server_name.clone(),
             local_address_restored: self.found.original_dst.is_some(),
             tls: None,
@@ -200,21 +211,54 @@ impl Chosen {
     }
 }
 
+impl Chosen {
+    async fn run(self, stream: Stream) {
+        let Self {
+            listener,
+            assigned,
+            origin,
+            _permits,
+        } = self;
+        let local = origin.destination();
+        let input = MatchInput {
+            local: &local,
+            remote: &origin.remote,
+            direct_remote: &origin.remote,
+            server_name: origin.found.server_name.as_deref().unwrap_or_default(),
+            transport_protocol: origin.found.transport_protocol,
+            application_protocols: &origin.found.application_protocols,
+        };
+        let Some(chain) = listener.find_chain(&input).cloned() else {
+            listener.stats.no_filter_chain_match.inc();
+            return origin.log_unserved(&listener, None, Unserved::NoChain);
+        };
+        let open = Open::new(listener, assigned, origin.start);
+        let listener = &open.listener;
+        let Some(filter) = &chain.filter else {
+            return origin.log_unserved(listener, Some(&chain), Unserved::NoFilters);
+        };
+        let id = listener.clusters.next_connection_id();
+        let connection = origin.connection(id, listener, Some(&chain));
+        drop(origin);
+        filter
+            .serve(stream, connection, &listener.access_logs)
+            .await;
+    }
+}
+
 /// A connection in the stats of its listener and worker, from its filter chain to its end.
 struct Open {
     listener: Arc<Listener>,
     assigned: Assigned,
-    _permits: [Option<ConnectionPermit>; 2],
     start: Instant,
 }
 
 impl Open {
-    fn new(chosen: Chosen) -> Self {
+    fn new(listener: Arc<Listener>, assigned: Assigned, start: Instant) -> Self {
         let open = Self {
-            listener: chosen.listener,
-            assigned: chosen.assigned,
-            _permits: chosen._permits,
-            start: chosen.start,
+            listener,
+            assigned,
+            start,
         };
         open.listener.stats.downstream_cx_total.inc();
         open.listener.stats.downstream_cx_active.inc();

@@ -62,10 +62,7 @@ pub const FIELDS: &[Message] = &[
             ("connection_balance_config", USED),
             ("reuse_port", USED),
             ("enable_reuse_port", USED),
-            (
-                "access_log",
-                Rejected("access logs of listeners are not supported in this version"),
-            ),
+            ("access_log", USED),
             ("tcp_backlog_size", USED),
             ("max_connections_to_accept_per_socket_event", USED),
             ("bind_to_port", USED),

@@ -11,11 +11,12 @@ pub mod fields;
 pub mod filter_chain;
 mod limit;
 mod listener;
+mod log;
 mod manager;
 mod network_filter;
 mod stats;
 
-pub use limit::{ConnectionLimit, ConnectionPermit, Limits};
+pub use limit::{ConnectionLimit, ConnectionPermit};
 pub use listener::{FilterChain, Listener};
 pub use manager::ListenerManager;
 pub use network_filter::NetworkFilter;

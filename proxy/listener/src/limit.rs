@@ -1,35 +1,15 @@
 //! Limits on the number of open connections, of one listener or of the process.
 
-use hashbrown::HashMap;
+use outrigger_core::runtime::RuntimeUint64;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// The limits that the configuration sets outside of the listeners.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// `envoy.resource_monitors.global_downstream_max_connections`, or the runtime key
-    /// `overload.global_downstream_max_connections`.
-    pub global: Arc<ConnectionLimit>,
-    /// By name of the listener: runtime keys `envoy.resource_limits.listener.<name>.connection_limit`.
-    pub per_listener: HashMap<String, u64>,
-}
-
-impl Default for Limits {
-    /// No limits.
-    fn default() -> Self {
-        Self {
-            global: Arc::new(ConnectionLimit::new(u64::MAX)),
-            per_listener: HashMap::new(),
-        }
-    }
-}
-
-/// How many connections may be open at once; may change while they are.
+/// How many connections may be open at once; the runtime may change it while they are.
 #[derive(Debug)]
 pub struct ConnectionLimit {
-    max: AtomicU64,
+    max: RuntimeUint64,
     open: AtomicU64,
 }
 
@@ -41,15 +21,11 @@ pub struct ConnectionPermit {
 
 impl ConnectionLimit {
     /// `u64::MAX` is no limit.
-    pub fn new(max: u64) -> Self {
+    pub fn new(max: RuntimeUint64) -> Self {
         Self {
-            max: AtomicU64::new(max),
+            max,
             open: AtomicU64::new(0),
         }
-    }
-
-    pub fn set_max(&self, max: u64) {
-        self.max.store(max, Relaxed);
     }
 
     /// Connections that are open now.
@@ -58,7 +34,7 @@ impl ConnectionLimit {
     }
 
     pub fn max(&self) -> u64 {
-        self.max.load(Relaxed)
+        self.max.get()
     }
 
     /// Room for one more.
@@ -85,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_closed_connection_makes_room() {
-        let limit = Arc::new(ConnectionLimit::new(1));
+        let limit = Arc::new(ConnectionLimit::new(RuntimeUint64::fixed(1)));
         let first = limit.acquire();
         assert!(first.is_some());
         assert!(limit.acquire().is_none());

@@ -10,6 +10,7 @@ use crate::{
 };
 use outrigger_core::{
     Address,
+    access_log::AccessLogs,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
 use outrigger_transport::{inspect::ListenerFilter, listen::ListenOptions};
@@ -34,11 +35,12 @@ pub struct Listener {
     pub(crate) backlog: i32,
     pub(crate) max_accepts_per_event: Option<NonZeroU32>,
     pub(crate) balancer: Arc<Balancer>,
-    pub(crate) limit: Option<Arc<ConnectionLimit>>,
+    pub(crate) limit: Arc<ConnectionLimit>,
     /// The process's limit, unless `ignore_global_conn_limit`.
     pub(crate) global_limit: Option<Arc<ConnectionLimit>>,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) access_logs: AccessLogs,
     pub stats: Arc<ListenerStats>,
     pub(crate) worker_stats: Box<[Arc<WorkerStats>]>,
 }

@@ -4,7 +4,7 @@ use crate::{
     accept,
     config::{self, Shared},
     directory::Directory,
-    limit::Limits,
+    limit::ConnectionLimit,
     listener::Listener,
     stats::ListenerManagerStats,
 };
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct ListenerManager {
     build: BuildContext,
-    limits: Limits,
+    global_limit: Arc<ConnectionLimit>,
     http_inspector: Arc<HttpInspectorStats>,
     directory: Arc<Directory>,
     stats: Arc<ListenerManagerStats>,
@@ -50,12 +50,13 @@ struct Bound {
 }
 
 impl ListenerManager {
-    pub fn new(build: BuildContext, limits: Limits) -> Self {
+    /// `global_limit`: how many connections the process may have, over all listeners that do not opt out.
+    pub fn new(build: BuildContext, global_limit: Arc<ConnectionLimit>) -> Self {
         let stats = &build.context.stats;
         Self {
             http_inspector: stats.register("http_inspector.", HttpInspectorStats::default()),
             stats: stats.register("listener_manager.", ListenerManagerStats::default()),
-            limits,
+            global_limit,
             directory: Arc::default(),
             listeners: Mutex::default(),
             binds: true,
@@ -75,7 +76,7 @@ impl ListenerManager {
     pub fn add_static(&self, proto: &Proto) -> Result<(), ConfigError> {
         let shared = Shared {
             build: &self.build,
-            limits: &self.limits,
+            global_limit: &self.global_limit,
             http_inspector: &self.http_inspector,
             directory: &self.directory,
         };

@@ -2,11 +2,13 @@
 //!
 //! A further filter is a variant here, an arm in each match, and nothing else.
 
+use crate::log::Session;
 use envoy_api::{
     Message,
     pb::envoy::{
         config::listener::v3::{Filter, filter::ConfigType},
         extensions::filters::network::{
+            direct_response::v3::Config as DirectResponseProto,
             http_connection_manager::v3::HttpConnectionManager as HttpProto,
             tcp_proxy::v3::TcpProxy as TcpProxyProto,
         },
@@ -14,9 +16,9 @@ use envoy_api::{
     prost_types::Any,
     type_name,
 };
-use outrigger_core::{ConfigError, ConnectionInfo, StreamInfo, error::ConfigResult};
+use outrigger_core::{ConfigError, ConnectionInfo, access_log::AccessLogs, error::ConfigResult};
 use outrigger_http::{HttpConnectionManager, ListenerContext};
-use outrigger_network::TcpProxy;
+use outrigger_network::{DirectResponse, TcpProxy};
 use outrigger_transport::Stream;
 use outrigger_upstream::BuildContext;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum NetworkFilter {
     TcpProxy(Arc<TcpProxy>),
+    DirectResponse(Arc<DirectResponse>),
     Http(Arc<HttpConnectionManager>),
 }
 
@@ -48,6 +51,11 @@ impl NetworkFilter {
                     .and_then(|proto| TcpProxy::compile(&proto, build, listener.buffer_limit))
                     .map(Self::TcpProxy)
             }
+            "envoy.extensions.filters.network.direct_response.v3.Config" => {
+                decode::<DirectResponseProto>(any)
+                    .and_then(|proto| DirectResponse::compile(&proto))
+                    .map(|filter| Self::DirectResponse(Arc::new(filter)))
+            }
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
                 decode::<HttpProto>(any)
                     .and_then(|proto| HttpConnectionManager::compile(&proto, build, listener))
@@ -62,6 +70,7 @@ impl NetworkFilter {
     pub fn extension_name(&self) -> &'static str {
         match self {
             Self::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
+            Self::DirectResponse(_) => "envoy.filters.network.direct_response",
             Self::Http(_) => "envoy.filters.network.http_connection_manager",
         }
     }
@@ -69,19 +78,25 @@ impl NetworkFilter {
     /// It ends the chain: it owns the bytes.
     fn is_terminal(&self) -> bool {
         match self {
-            Self::TcpProxy(_) | Self::Http(_) => true,
+            Self::TcpProxy(_) | Self::DirectResponse(_) | Self::Http(_) => true,
         }
     }
 
-    /// Serves a connection to its end.
-    pub(crate) async fn serve(&self, stream: Stream, connection: Arc<ConnectionInfo>) {
+    /// Serves a connection to its end. `logs` are the listener's, which a connection manager has been given already.
+    pub(crate) async fn serve(
+        &self,
+        stream: Stream,
+        connection: Arc<ConnectionInfo>,
+        logs: &AccessLogs,
+    ) {
         match self {
             Self::TcpProxy(proxy) => {
-                let (start_time, start) = (connection.start_time, connection.start);
-                let id = connection.id;
-                // Boxed, so that connections of other kinds do not pay for its size.
-                let mut info = Box::new(StreamInfo::new(connection, start_time, start, id));
-                proxy.serve(stream, &mut info).await;
+                let mut session = Session::new(connection, Some(proxy), logs);
+                proxy.serve(stream, &mut session).await;
+            }
+            Self::DirectResponse(filter) => {
+                let mut session = Session::new(connection, None, logs);
+                filter.serve(stream, &mut session).await;
             }
             Self::Http(hcm) => Box::pin(hcm.clone().serve(stream, connection)).await,
         }

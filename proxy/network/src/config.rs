@@ -1,6 +1,7 @@
 //! Compiles `tcp_proxy.v3.TcpProxy`.
 
 use crate::{
+    log::Log,
     stats::TcpProxyStats,
     tcp_proxy::{Route, TcpProxy, WeightedCluster},
 };
@@ -74,6 +75,7 @@ impl TcpProxy {
             max_duration,
             jitter,
             buffer_limit,
+            log: Log::compile(proto, &build.context.log_services())?,
         }))
     }
 }
@@ -129,7 +131,7 @@ fn duration(proto: &prost_types::Duration) -> Result<Duration, ConfigError> {
         .map_err(|_| ConfigError::new("Invalid duration: Expected positive duration"))
 }
 
-fn at_least_1ms(proto: &prost_types::Duration) -> Result<Duration, ConfigError> {
+pub(crate) fn at_least_1ms(proto: &prost_types::Duration) -> Result<Duration, ConfigError> {
     let duration = duration(proto)?;
     if duration < Duration::from_millis(1) {
         return Err(ConfigError::new(

@@ -6,11 +6,14 @@ use outrigger_core::field::{
 };
 
 const TCP_TUNNEL: &str = "tunnelling TCP over HTTP is not supported";
-const LOGS: &str = "access logs of TCP connections are not supported in this version";
 const SUBSETS: &str = "load balancer subsets are not supported";
 
-/// `tcp_proxy`.
+/// `tcp_proxy` and `direct_response`.
 pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.extensions.filters.network.direct_response.v3.Config",
+        fields: &[("response", USED)],
+    },
     Message {
         name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         fields: &[
@@ -22,7 +25,7 @@ pub const FIELDS: &[Message] = &[
             ("idle_timeout", USED),
             ("downstream_idle_timeout", Rejected("use idle_timeout")),
             ("upstream_idle_timeout", Rejected("use idle_timeout")),
-            ("access_log", Rejected(LOGS)),
+            ("access_log", USED),
             ("max_connect_attempts", USED),
             (
                 "backoff_options",
@@ -32,9 +35,9 @@ pub const FIELDS: &[Message] = &[
             ("tunneling_config", Rejected(TCP_TUNNEL)),
             ("max_downstream_connection_duration", USED),
             ("max_downstream_connection_duration_jitter_percentage", USED),
-            ("access_log_flush_interval", Rejected(LOGS)),
-            ("flush_access_log_on_connected", Rejected(LOGS)),
-            ("access_log_options", Rejected(LOGS)),
+            ("access_log_flush_interval", USED),
+            ("flush_access_log_on_connected", USED),
+            ("access_log_options", USED),
             (
                 "proxy_protocol_tlvs",
                 Rejected("the upstream PROXY protocol is not supported"),
@@ -52,6 +55,14 @@ pub const FIELDS: &[Message] = &[
                 "check_drain_close",
                 Ignored("connections are not asked to close while draining yet"),
             ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        fields: &[
+            ("access_log_flush_interval", USED),
+            ("flush_access_log_on_connected", USED),
+            ("flush_access_log_on_start", USED),
         ],
     },
     Message {

@@ -2,12 +2,15 @@
 
 mod config;
 mod copy;
+mod direct_response;
 pub mod fields;
+mod log;
 mod scratch;
 mod splice;
 mod stats;
 mod tcp_proxy;
 mod timer;
 
+pub use direct_response::DirectResponse;
 pub use stats::TcpProxyStats;
 pub use tcp_proxy::TcpProxy;

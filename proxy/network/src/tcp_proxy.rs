@@ -4,8 +4,9 @@
 
 use crate::{
     copy::{Direction, End, Meters, Relay, Side},
+    log::Log,
     stats::TcpProxyStats,
-    timer::{Expired, Timer},
+    timer::{Expired, Ticks, Timer},
 };
 use outrigger_core::{ResponseFlag, Slot, StreamInfo, stream_info::DetectedCloseType};
 use outrigger_transport::Stream;
@@ -13,7 +14,7 @@ use outrigger_upstream::{
     CloseReason, Cluster, FailureReason, LbContext, PoolFailure, Priority, TcpConnection,
 };
 use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{sleep_until, timeout_at};
 
 /// A compiled TCP proxy.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct TcpProxy {
     pub(crate) jitter: f64,
     /// Bytes per direction; 0 is no limit.
     pub(crate) buffer_limit: u32,
+    pub(crate) log: Log,
 }
 
 /// Where connections go.
@@ -81,20 +83,38 @@ impl TcpProxy {
     /// Serves one connection to its end; `info` then says how it went.
     pub async fn serve(&self, mut downstream: Stream, info: &mut StreamInfo) {
         self.stats.downstream_cx_total.inc();
+        // As in Envoy, even where no upstream connection will be made.
+        info.upstream.detected_close_type = Some(DetectedCloseType::Normal);
+        self.log.start(info);
+        let mut ticks = self.log.ticks();
         let end = self.max_duration.map(|max| info.start + self.jittered(max));
-        let connecting = self.connect(info);
+        let connecting = self.connect(info, &mut ticks);
         let connected = match end {
             Some(end) => timeout_at(end, connecting).await,
             None => Ok(connecting.await),
         };
         match connected {
-            Ok(Ok(connected)) => self.relay(&mut downstream, connected, end, info).await,
+            Ok(Ok(connected)) => {
+                self.log.connected(info);
+                let timer = Timer::new(self.idle_timeout, end, ticks);
+                self.relay(&mut downstream, connected, timer, info).await;
+            }
             Ok(Err(failure)) => {
                 info.downstream_local_close_reason = Cow::Borrowed(failure.close_reason());
             }
             Err(_) => self.duration_reached(info),
         }
         info.timing.complete = Some(info.elapsed());
+    }
+
+    /// Writes the line about a connection that is over.
+    pub fn log_end(&self, info: &StreamInfo) {
+        self.log.end(info);
+    }
+
+    /// Whether connections are logged at all.
+    pub fn is_logged(&self) -> bool {
+        !self.log.is_empty()
     }
 
     fn jittered(&self, max: Duration) -> Duration {
@@ -104,7 +124,11 @@ impl TcpProxy {
         max.mul_f64(1.0 + fastrand::f64() * self.jitter / 100.0)
     }
 
-    async fn connect(&self, info: &mut StreamInfo) -> Result<Connected, Failure> {
+    async fn connect(
+        &self,
+        info: &mut StreamInfo,
+        ticks: &mut Option<Ticks>,
+    ) -> Result<Connected, Failure> {
         let Some(cluster) = self.route.pick() else {
             self.stats.downstream_cx_no_route.inc();
             info.set_flag(ResponseFlag::NoClusterFound);
@@ -117,7 +141,11 @@ impl TcpProxy {
                 info.set_flag(ResponseFlag::NoHealthyUpstream);
                 return Err(Failure::NoHealthyUpstream);
             };
-            match cluster.tcp_connect(&host, Priority::Default).await {
+            let connected = {
+                let connecting = pin!(cluster.tcp_connect(&host, Priority::Default));
+                self.log.during(connecting, ticks, info).await
+            };
+            match connected {
                 Ok(connection) => {
                     info.attempt_count += 1;
                     note_upstream(info, &connection);
@@ -148,7 +176,7 @@ impl TcpProxy {
         &self,
         downstream: &mut Stream,
         connected: Connected,
-        end: Option<Instant>,
+        mut timer: Timer,
         info: &mut StreamInfo,
     ) {
         let Connected {
@@ -157,7 +185,6 @@ impl TcpProxy {
         } = connected;
         let mut relay = self.new_relay(&cluster);
         let upstream = &mut connection.stream;
-        let mut timer = Timer::new(self.idle_timeout, end, None);
         let mut sleep = pin!(sleep_until(timer.next().unwrap_or(info.start)));
         let outcome = loop {
             let event = poll_fn(|cx| {
@@ -170,7 +197,10 @@ impl TcpProxy {
             });
             match event.await {
                 Ok(end) => break Ok(end),
-                Err(Expired::Log) => note_bytes(info, &relay),
+                Err(Expired::Log) => {
+                    note_bytes(info, &relay);
+                    self.log.periodic(info);
+                }
                 Err(expired) => break Err(expired),
             }
         };
@@ -289,7 +319,7 @@ fn finish(end: End, downstream: &Stream, upstream: &Stream, info: &mut StreamInf
         End::Failed(Side::Upstream, error) => {
             if reset(&error) {
                 info.set_flag(ResponseFlag::UpstreamRemoteReset);
-                info.upstream.detected_close_type = DetectedCloseType::RemoteReset;
+                info.upstream.detected_close_type = Some(DetectedCloseType::RemoteReset);
                 info.downstream_detected_close_type = DetectedCloseType::LocalReset;
                 downstream.reset();
             }

@@ -16,31 +16,50 @@ pub enum Expired {
     Log,
 }
 
+/// Points in time at equal distances.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticks {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Ticks {
+    /// The first is due after one interval.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            next: Instant::now() + interval,
+        }
+    }
+
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// The next is due one interval from now: a line that comes late is not followed by a burst.
+    pub fn advance(&mut self) {
+        self.next = Instant::now() + self.interval;
+    }
+}
+
 /// Idle timeout, end of the connection and interval of the log, each if configured.
 #[derive(Debug)]
 pub struct Timer {
     idle: Option<Duration>,
     end: Option<Instant>,
-    log_interval: Option<Duration>,
-    log_at: Option<Instant>,
+    log: Option<Ticks>,
     /// When bytes were last seen to move.
     last: Instant,
     moved: u64,
 }
 
 impl Timer {
-    pub fn new(
-        idle: Option<Duration>,
-        end: Option<Instant>,
-        log_interval: Option<Duration>,
-    ) -> Self {
-        let now = Instant::now();
+    pub fn new(idle: Option<Duration>, end: Option<Instant>, log: Option<Ticks>) -> Self {
         Self {
             idle,
             end,
-            log_interval,
-            log_at: log_interval.map(|interval| now + interval),
-            last: now,
+            log,
+            last: Instant::now(),
             moved: 0,
         }
     }
@@ -48,7 +67,8 @@ impl Timer {
     /// When to look next; `None` if nothing is configured.
     pub fn next(&self) -> Option<Instant> {
         let idle = self.idle.map(|idle| self.last + idle);
-        [idle, self.end, self.log_at].into_iter().flatten().min()
+        let log = self.log.map(|log| log.next());
+        [idle, self.end, log].into_iter().flatten().min()
     }
 
     /// `moved` counts the bytes of the connection. `sleep` was made for [`next`](Self::next), once.
@@ -82,7 +102,9 @@ impl Timer {
         if self.idle.is_some_and(|idle| self.last + idle == at) {
             return Expired::Idle;
         }
-        self.log_at = self.log_interval.map(|interval| at + interval);
+        if let Some(log) = &mut self.log {
+            log.advance();
+        }
         Expired::Log
     }
 }
@@ -117,7 +139,7 @@ mod tests {
     async fn the_first_deadline_counts_and_the_log_goes_on() {
         let start = Instant::now();
         let end = start + 5 * SECOND;
-        let mut timer = Timer::new(Some(60 * SECOND), Some(end), Some(2 * SECOND));
+        let mut timer = Timer::new(Some(60 * SECOND), Some(end), Some(Ticks::new(2 * SECOND)));
         assert_eq!(expired(&mut timer, || 0).await, Expired::Log);
         assert_eq!(expired(&mut timer, || 0).await, Expired::Log);
         assert_eq!(start.elapsed().as_secs(), 4);

@@ -1,6 +1,6 @@
 //! What the admin interface may see and do of the process.
 
-use super::{limits::ConnectionLimits, stats::ProcessStats};
+use super::stats::ProcessStats;
 use crate::{
     admin::{
         DrainRequest, Lifecycle as AdminLifecycle, ListenerStatus, Listeners, Logging,
@@ -21,7 +21,6 @@ pub struct Process {
     pub loggers: Arc<Loggers>,
     pub stats: Arc<ProcessStats>,
     pub runtime: Arc<runtime::Runtime>,
-    pub limits: ConnectionLimits,
     /// `--drain-time-s`.
     pub drain_time: Duration,
 }
@@ -115,8 +114,6 @@ impl Runtime for Process {
         let values = values
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        self.runtime.modify(values).map_err(|_| NoAdminLayer)?;
-        self.limits.follow(&self.runtime);
-        Ok(())
+        self.runtime.modify(values).map_err(|_| NoAdminLayer)
     }
 }

@@ -1,7 +1,7 @@
 //! Compiles a bootstrap into the parts of a server. What binds a socket does so here; nothing accepts yet.
 
 use super::{
-    limits::ConnectionLimits, local_info::local_info, overload::Overload, stats::ProcessStats,
+    limits::global_limit, local_info::local_info, overload::Overload, stats::ProcessStats,
 };
 use crate::{
     bootstrap::{Bootstrap, Rejection},
@@ -22,7 +22,7 @@ use outrigger_core::{
     runtime::Runtime,
     stats::{Settings, Store},
 };
-use outrigger_listener::ListenerManager;
+use outrigger_listener::{ConnectionLimit, ListenerManager};
 use outrigger_upstream::{BuildContext, ClusterManager};
 use std::{sync::Arc, time::Instant};
 
@@ -32,7 +32,8 @@ pub struct Parts {
     pub clusters: Arc<ClusterManager>,
     pub listeners: Arc<ListenerManager>,
     pub overload: Option<Overload>,
-    pub limits: ConnectionLimits,
+    /// Over all listeners.
+    pub limit: Arc<ConnectionLimit>,
     pub stats: Arc<ProcessStats>,
 }
 
@@ -85,9 +86,9 @@ pub fn parts(
             wrong.push(error.to_string());
             None
         });
-    let limits = ConnectionLimits::new(overload.as_ref(), &context.runtime);
+    let limit = global_limit(overload.as_ref(), &context.runtime);
     let build = BuildContext::new(context.clone());
-    let listeners = ListenerManager::new(build.clone(), limits.listeners.clone());
+    let listeners = ListenerManager::new(build.clone(), limit.clone());
     let listeners = match options.mode {
         Mode::Serve => listeners,
         Mode::Validate => listeners.without_binding(),
@@ -123,7 +124,7 @@ pub fn parts(
         clusters: build.clusters,
         listeners: Arc::new(listeners),
         overload,
-        limits,
+        limit,
         stats,
     })
 }

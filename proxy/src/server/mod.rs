@@ -150,7 +150,7 @@ async fn serve_on_main(
     }
     tracing::info!(target: "upstream", "cm init: all clusters initialized");
     life.enter(State::Initializing);
-    if parts.limits.is_unlimited() {
+    if parts.limit.max() == u64::MAX {
         tracing::warn!(
             target: "main",
             "There is no configured limit to the number of allowed active downstream connections. Configure a limit in \
@@ -258,7 +258,6 @@ fn admin_state(
         loggers: loggers.clone(),
         stats: parts.stats.clone(),
         runtime: parts.context.runtime.clone(),
-        limits: parts.limits.clone(),
         drain_time: options.drain_time,
     });
     Arc::new(AdminState {
@@ -286,9 +285,7 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle) {
     });
     loop {
         ticks.tick().await;
-        parts
-            .stats
-            .update(life, parts.limits.listeners.global.open());
+        parts.stats.update(life, parts.limit.open());
         if let Some(overload) = &parts.overload {
             overload.update();
         }

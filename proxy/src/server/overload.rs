@@ -7,7 +7,9 @@ use envoy_api::{
     },
     unpack,
 };
-use outrigger_core::{ConfigError, error::ConfigResult, stat_group, stats::Store};
+use outrigger_core::{
+    ConfigError, error::ConfigResult, runtime::RuntimeUint64, stat_group, stats::Store,
+};
 use outrigger_listener::ConnectionLimit;
 use std::sync::Arc;
 
@@ -55,7 +57,7 @@ impl Overload {
             }
         }
         Ok(max.map(|max| Self {
-            limit: Arc::new(ConnectionLimit::new(max)),
+            limit: Arc::new(ConnectionLimit::new(RuntimeUint64::fixed(max))),
             stats: store.register(&format!("overload.{MONITOR}."), MonitorStats::default()),
             _overload: store.register("overload.", OverloadStats::default()),
         }))

@@ -25,6 +25,7 @@ pub const TYPED: &[&str] = &[
     "envoy/extensions/filters/listener/http_inspector/",
     "envoy/extensions/filters/listener/original_dst/",
     "envoy/extensions/filters/listener/tls_inspector/",
+    "envoy/extensions/filters/network/direct_response/",
     "envoy/extensions/filters/network/http_connection_manager/",
     "envoy/extensions/filters/network/tcp_proxy/",
     "envoy/extensions/formatter/",

@@ -6,8 +6,9 @@ use super::{
     durations::millis,
 };
 use crate::{
-    Address, HeaderId, HeaderMap,
+    Address, HeaderMap,
     stream_info::{ClusterInfo, DetectedCloseType, HostInfo},
+    uuid,
 };
 use std::{sync::OnceLock, time::Duration};
 
@@ -204,18 +205,14 @@ impl TextField {
             Self::ResponseFlagsLong => return put_flags(cx, out, crate::ResponseFlag::long),
             Self::RouteName => present(&info.route.as_ref()?.name)?,
             Self::SpanId => info.span_id.as_deref()?,
-            Self::StreamId => match &info.request_id {
-                Some(id) => id,
-                None => {
-                    // A client's own id may be any bytes.
-                    out.extend_from_slice(cx.request?.get(HeaderId::RequestId)?);
-                    return Some(());
-                }
-            },
+            Self::StreamId => info.request_id.as_deref()?,
             Self::Ja3 => info.connection.client_hello.ja3.as_deref()?,
             Self::Ja4 => info.connection.client_hello.ja4.as_deref()?,
             Self::TraceId => info.trace_id.as_deref()?,
-            Self::UniqueId => return put_uuid(out),
+            Self::UniqueId => {
+                out.extend(uuid::random().map(|c| c as u8));
+                return Some(());
+            }
             Self::UpstreamCluster => observability_name(info.cluster.as_ref()?),
             Self::UpstreamClusterRaw => present(&info.cluster.as_ref()?.name)?,
             Self::UpstreamConnectionIdsAttempted => {
@@ -224,8 +221,8 @@ impl TextField {
                 });
             }
             Self::UpstreamDetectedCloseType => {
-                upstream.host.as_ref()?;
-                close_type(upstream.detected_close_type)
+                let normal = || upstream.host.as_ref().map(|_| DetectedCloseType::Normal);
+                close_type(upstream.detected_close_type.or_else(normal)?)
             }
             Self::UpstreamHost => {
                 put_address(out, &upstream.host.as_ref()?.address);
@@ -358,19 +355,4 @@ fn hostname() -> Option<&'static str> {
             (!name.is_empty()).then(|| name.to_owned())
         })
         .as_deref()
-}
-
-/// A random UUID (version 4), a new one each time.
-fn put_uuid(out: &mut Vec<u8>) -> Option<()> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bits = fastrand::u128(..);
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-    for nibble in 0..32 {
-        if matches!(nibble, 8 | 12 | 16 | 20) {
-            out.push(b'-');
-        }
-        let digit = (bits >> (124 - 4 * nibble)) as usize & 0xf;
-        out.push(HEX.get(digit).copied().unwrap_or(b'0'));
-    }
-    Some(())
 }

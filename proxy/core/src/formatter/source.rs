@@ -1,10 +1,9 @@
 //! `core.v3.SubstitutionFormatString`: a text or JSON format as configuration carries it.
 
 use super::{Commands, FormatContext, Formatter, JsonFormatter};
-use crate::{ConfigError, error::ConfigResult};
+use crate::{ConfigError, data_source, error::ConfigResult};
 use envoy_api::pb::envoy::config::core::v3::{
-    DataSource, SubstitutionFormatString as Proto, data_source::Specifier,
-    substitution_format_string::Format,
+    SubstitutionFormatString as Proto, substitution_format_string::Format,
 };
 
 /// A format of either kind.
@@ -24,7 +23,7 @@ impl SubstitutionFormat {
         Ok(match &proto.format {
             Some(Format::TextFormat(format)) => Self::Text(text(format).at("text_format")?),
             Some(Format::TextFormatSource(source)) => {
-                let format = read(source).at("text_format_source")?;
+                let format = data_source::read_text(source).at("text_format_source")?;
                 Self::Text(text(&format).at("text_format_source")?)
             }
             Some(Format::JsonFormat(format)) => {
@@ -50,19 +49,4 @@ impl SubstitutionFormat {
             Self::Json(_) => "application/json",
         }
     }
-}
-
-/// The text of a data source, read once.
-fn read(source: &DataSource) -> Result<String, ConfigError> {
-    let bytes = match &source.specifier {
-        Some(Specifier::InlineString(text)) => return Ok(text.clone()),
-        Some(Specifier::InlineBytes(bytes)) => bytes.clone(),
-        Some(Specifier::Filename(path)) => std::fs::read(path)
-            .map_err(|error| ConfigError::new(format!("unable to read file: {path}: {error}")))?,
-        Some(Specifier::EnvironmentVariable(name)) => std::env::var_os(name)
-            .ok_or_else(|| ConfigError::new(format!("Environment variable doesn't exist: {name}")))?
-            .into_encoded_bytes(),
-        None => return Err(ConfigError::new("is required").at("specifier")),
-    };
-    String::from_utf8(bytes).map_err(|_| ConfigError::new("is not UTF-8"))
 }

@@ -34,6 +34,14 @@ macro_rules! handle {
                 }
             }
 
+            /// A value that no key overrides.
+            pub const fn fixed(value: $type) -> Self {
+                Self {
+                    default: value,
+                    key: Followed(None),
+                }
+            }
+
             /// The value of now.
             #[inline]
             pub fn get(&self) -> $type {
@@ -46,6 +54,11 @@ macro_rules! handle {
 handle! {
     /// `core.v3.RuntimeUInt32`, and whole numbers by other keys.
     RuntimeUint32(u32) = |v| v.integer().map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+handle! {
+    /// Whole numbers that 32 bits may not hold: limits of connections.
+    RuntimeUint64(u64) = Value::integer
 }
 
 handle! {

@@ -6,7 +6,7 @@
 mod handle;
 mod value;
 
-pub use handle::{RuntimeDouble, RuntimeFlag, RuntimeFraction, RuntimeUint32};
+pub use handle::{RuntimeDouble, RuntimeFlag, RuntimeFraction, RuntimeUint32, RuntimeUint64};
 pub use value::{Fraction, Value};
 
 use crate::{
@@ -170,10 +170,7 @@ impl Runtime {
             }),
             stats: stats.register("runtime.", RuntimeStats::default()),
         };
-        // Measured: an Envoy that serves has counted two loads, whatever its layers are.
-        for _ in 0..2 {
-            runtime.publish(&mut runtime.state.lock());
-        }
+        runtime.publish(&mut runtime.state.lock());
         Ok(runtime)
     }
 

@@ -3,7 +3,6 @@
 use outrigger_core::field::{Fate, Message, USED};
 
 const LATER: Fate = Fate::Rejected("not supported yet");
-const RUNTIME: Fate = Fate::Rejected("runtime keys are not supported here yet");
 const NO_VHDS: Fate = Fate::Rejected("virtual host discovery is not supported");
 const PLUGIN: Fate = Fate::Rejected("cluster specifier plugins are not supported");
 const CORS: Fate = Fate::Rejected("set the policy in typed_per_filter_config of the cors filter");
@@ -92,10 +91,6 @@ pub const FIELDS: &[Message] = &[
             ("request_body_buffer_limit", USED),
             ("route_specifiers", EXTENSION),
         ],
-    },
-    Message {
-        name: "envoy.config.route.v3.FilterConfig",
-        fields: &[("config", USED), ("is_optional", USED), ("disabled", USED)],
     },
     Message {
         name: "envoy.config.route.v3.RouteList",
@@ -212,7 +207,7 @@ pub const FIELDS: &[Message] = &[
         fields: &[
             ("clusters", USED),
             ("total_weight", SUM),
-            ("runtime_key_prefix", RUNTIME),
+            ("runtime_key_prefix", USED),
             ("header_name", USED),
             ("use_hash_policy", LATER),
         ],

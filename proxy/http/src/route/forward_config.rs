@@ -18,6 +18,7 @@ use outrigger_core::{
     error::{ConfigResult, required},
     matcher::RegexRewrite,
     metadata::Metadata,
+    runtime::{Runtime, RuntimeUint32},
 };
 use outrigger_upstream::Priority;
 use std::{sync::Arc, time::Duration};
@@ -212,9 +213,6 @@ fn compile_weighted(
     if proto.clusters.is_empty() {
         return Err(ConfigError::new("value must contain at least 1 item(s)").at("clusters"));
     }
-    if !proto.runtime_key_prefix.is_empty() {
-        return Err(ConfigError::new("runtime keys are not supported").at("runtime_key_prefix"));
-    }
     let random_header = match &proto.random_value_specifier {
         None | Some(RandomValueSpecifier::UseHashPolicy(false)) => None,
         Some(RandomValueSpecifier::HeaderName(name)) => Some(HeaderName::from(name.as_str())),
@@ -241,7 +239,28 @@ fn compile_weighted(
             u32::MAX
         )));
     }
-    Ok(Target::Weighted(Weighted::new(choices, random_header)))
+    let weights = match proto.runtime_key_prefix.as_str() {
+        "" => None,
+        prefix => Some(runtime_weights(proto, prefix, &level.build.context.runtime)),
+    };
+    Ok(Target::Weighted(Weighted::new(
+        choices,
+        weights,
+        random_header,
+    )))
+}
+
+/// The weights with the keys that may override them, `<prefix>.<cluster>`.
+fn runtime_weights(
+    proto: &WeightedCluster,
+    prefix: &str,
+    runtime: &Runtime,
+) -> Box<[RuntimeUint32]> {
+    let weight = |cluster: &ClusterWeight| {
+        let key = format!("{prefix}.{}", cluster.name);
+        RuntimeUint32::new(cluster.weight.unwrap_or(0), &key, runtime)
+    };
+    proto.clusters.iter().map(weight).collect()
 }
 
 /// The route as it is when one of its weighted clusters was chosen.

@@ -6,11 +6,12 @@ use crate::{
         ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
         server::RequestError,
     },
+    grpc_timeout,
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
 use bytes::Bytes;
-use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
+use outrigger_core::HeaderId;
 use outrigger_upstream::{
     CloseReason, ClusterConfig, Http1Connection, PoolFailure,
     config::HeaderKeyFormat as UpstreamKeyFormat,
@@ -77,14 +78,14 @@ struct TryDeadlines {
 impl Forwarding {
     /// Runs one attempt up to the head of a final response.
     pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
-        stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
         };
         let described = Arc::clone(&host.info());
-        forget_last_attempt(&mut stream.info);
+        stream.info.upstream.hosts_attempted.push(described.clone());
         stream.info.upstream.host = Some(described);
         self.tried.push(host.clone());
+        stream.info.attempt_count += 1;
         self.host = Some(host.clone());
 
         let mut deadlines = TryDeadlines::default();
@@ -118,13 +119,7 @@ impl Forwarding {
     }
 
     fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
-        let begin = stream.info.timing.upstream_connect_begin;
-        let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
-        stream.info.upstream.pool_ready = waited;
-        if failure.host.is_none() {
-            // The request could not even wait for the host.
-            stream.info.upstream.host = None;
-        }
+        stream.info.upstream.pool_ready = None;
         AttemptEnd::Reset {
             reason: failure.into(),
             sent: false,
@@ -140,7 +135,6 @@ impl Forwarding {
             .upstream_connect_begin
             .unwrap_or_default();
         upstream.pool_ready = Some(now.saturating_sub(begin));
-        upstream.hosts_attempted.extend(upstream.host.clone());
         upstream.connection_id = Some(connection.info.id);
         upstream.connection_ids_attempted.push(connection.info.id);
         upstream.local_address = Some(connection.info.local_address.clone());
@@ -169,11 +163,6 @@ impl Forwarding {
             exchange.close(CloseReason::Local);
             return AttemptEnd::Unwritable(error);
         }
-        stream.info.upstream.header_bytes_sent = exchange.header_bytes_sent();
-        stream.info.upstream.decompressed_header_bytes_sent = exchange.header_bytes_sent();
-        if stream.request_complete {
-            stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
-        }
         for piece in queue {
             exchange.send_data(piece);
         }
@@ -184,9 +173,7 @@ impl Forwarding {
         let end = poll_fn(|cx| self.poll_exchange(cx, stream, &mut exchange, &mut deadlines)).await;
         let end = match end {
             Ok(status) => {
-                let received = exchange.header_bytes_received();
-                stream.info.upstream.header_bytes_received = received;
-                stream.info.upstream.decompressed_header_bytes_received = received;
+                stream.info.upstream.header_bytes_received = exchange.head_bytes();
                 return AttemptEnd::Head {
                     exchange: Box::new(exchange),
                     status,
@@ -203,10 +190,7 @@ impl Forwarding {
                     ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
                     ExchangeError::Protocol(_) => {
                         self.cluster.stats.upstream_cx_protocol_error.inc();
-                        match exchange.ended() {
-                            true => CloseReason::Remote,
-                            false => CloseReason::Local,
-                        }
+                        CloseReason::Local
                     }
                 };
                 exchange.close(close);
@@ -214,7 +198,6 @@ impl Forwarding {
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
                     stream.info.attempt_count -= 1;
-                    self.tried.pop();
                     return AttemptEnd::Stale;
                 }
                 AttemptEnd::Reset { reason, sent: true }
@@ -242,10 +225,27 @@ impl Forwarding {
                 digits.format(stream.info.attempt_count).as_bytes(),
             );
         }
-        if stream.info.attempt_count > 1 {
-            let keep_own = !self.config.suppress_envoy_headers;
-            let elapsed = self.started.elapsed();
-            self.timeouts.write_expected(request, elapsed, keep_own);
+        let elapsed = if stream.info.attempt_count > 1 {
+            self.started.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let expected = self.timeouts.expected(elapsed);
+        if let Some(left) = expected
+            && self.timeouts.tell_grpc
+        {
+            grpc_timeout::write(request, left);
+        }
+        if !self.config.suppress_envoy_headers {
+            match expected {
+                Some(left) => {
+                    let left = digits.format(left.as_millis());
+                    request.set(HeaderId::EnvoyExpectedRqTimeoutMs, left.as_bytes());
+                }
+                None => {
+                    request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
+                }
+            }
         }
         if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
             let keep_original = !self.config.suppress_envoy_headers;
@@ -330,7 +330,6 @@ impl Forwarding {
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
-                    stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
                     self.arm_route(stream);
                     self.arm_try(stream, deadlines);
                 }
@@ -457,27 +456,6 @@ impl Forwarding {
             Interrupt::Disconnected(error) => Err(Outcome::Disconnected(error)),
         }
     }
-}
-
-/// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.
-fn forget_last_attempt(info: &mut StreamInfo) {
-    if info.upstream.host.is_none() {
-        return;
-    }
-    let last = std::mem::take(&mut info.upstream);
-    info.upstream = UpstreamInfo {
-        hosts_attempted: last.hosts_attempted,
-        connection_ids_attempted: last.connection_ids_attempted,
-        wire_bytes_sent: last.wire_bytes_sent,
-        wire_bytes_received: last.wire_bytes_received,
-        filter_state: last.filter_state,
-        ..UpstreamInfo::default()
-    };
-    let timing = &mut info.timing;
-    timing.upstream_connect_end = None;
-    timing.upstream_tx_begin = None;
-    timing.upstream_tx_end = None;
-    timing.upstream_rx_begin = None;
 }
 
 /// What a cluster's options say to the codec.

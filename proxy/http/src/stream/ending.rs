@@ -83,9 +83,11 @@ impl ActiveStream<'_> {
                 let stats = &self.connection.hcm.stats;
                 stats.downstream_cx_protocol_error.inc();
                 stats.downstream_rq_rx_reset.inc();
-                self.info.set_flag(ResponseFlag::DownstreamProtocolError);
+                let flag = ResponseFlag::DownstreamProtocolError;
+                self.connection.summary.flags.set(flag);
+                self.info.set_flag(flag);
                 self.info.details = Cow::Borrowed(error.details);
-                self.connection.break_off_request();
+                self.connection.active_request = false;
                 self.log();
                 Some(Close::Delayed)
             }
@@ -96,8 +98,9 @@ impl ActiveStream<'_> {
     /// The codec's own answer.
     pub(super) async fn protocol_error(&mut self, error: CodecError) -> Option<Close> {
         self.connection.hcm.stats.downstream_cx_protocol_error.inc();
-        let reply = LocalReply::new(error.status, error.body, error.details)
-            .flag(ResponseFlag::DownstreamProtocolError);
+        let flag = ResponseFlag::DownstreamProtocolError;
+        self.connection.summary.flags.set(flag);
+        let reply = LocalReply::new(error.status, error.body, error.details).flag(flag);
         self.send_local_reply(reply).await
     }
 
@@ -110,7 +113,11 @@ impl ActiveStream<'_> {
         }
         self.connection.active_request = false;
         self.log();
-        (self.connection.drain == DrainState::Closing).then(|| self.close())
+        if self.connection.drain != DrainState::Closing {
+            return None;
+        }
+        self.connection.summary.local_close_reason = "deferred_close_on_drained_connection";
+        Some(self.close())
     }
 
     /// A client that has said all it wanted can be closed at once: no race is left to avoid. Envoy knows that only of
@@ -133,8 +140,7 @@ impl ActiveStream<'_> {
             response: self.response_started.then_some(&self.messages.response),
             trailers: Some(&self.messages.response_trailers),
             info: &self.info,
-            // Envoy shows it to the format of local replies alone.
-            local_reply_body: b"",
+            local_reply_body: &self.local_body,
             log_type,
         });
     }
@@ -143,12 +149,14 @@ impl ActiveStream<'_> {
     pub(super) fn log(&mut self) {
         let elapsed = self.info.elapsed();
         self.info.timing.complete = Some(elapsed);
-        self.logged = true;
-        let codec = &self.connection.codec;
-        let (received, sent) = (codec.bytes_consumed(), codec.bytes_encoded());
+        let (read, written) = self.bytes_before;
         self.info.downstream_wire_bytes_received =
-            received.saturating_sub(self.connection.consumed);
-        self.info.downstream_wire_bytes_sent = sent.saturating_sub(self.encoded_before);
+            self.connection.codec.bytes_read().saturating_sub(read);
+        self.info.downstream_wire_bytes_sent = self
+            .connection
+            .codec
+            .bytes_written()
+            .saturating_sub(written);
         self.log_line(AccessLogType::DownstreamEnd);
         let hcm = &self.connection.hcm;
         hcm.stats

@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used)]
+
+mod limits;
+mod logs;
+
 use super::*;
-use crate::{
-    connection::{Incoming, serve},
-    limit::ConnectionLimit,
-};
+use crate::connection::{Incoming, serve};
 use envoy_api::{
     Message, Name, pack,
     pb::envoy::{
@@ -29,7 +30,7 @@ use envoy_api::{
     },
     prost_types,
 };
-use outrigger_core::{Context, worker};
+use outrigger_core::{Context, runtime::RuntimeUint64, worker};
 use std::{
     net::SocketAddr,
     time::{Duration, SystemTime},
@@ -151,19 +152,22 @@ struct Setup {
 
 impl Setup {
     async fn new(workers: usize) -> Self {
-        Self::with_limits(workers, Limits::default()).await
-    }
-
-    async fn with_limits(workers: usize, limits: Limits) -> Self {
-        let build = BuildContext::new(Arc::new(Context {
+        Self::with(Context {
             concurrency: workers,
             ..Default::default()
-        }));
+        })
+        .await
+    }
+
+    async fn with(context: Context) -> Self {
+        let workers = context.concurrency;
+        let global = RuntimeUint64::new(u64::MAX, "global", &context.runtime);
+        let build = BuildContext::new(Arc::new(context));
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = upstream.local_addr().unwrap();
         build.clusters.add_static(&cluster("c", host)).unwrap();
         Self {
-            manager: ListenerManager::new(build, limits),
+            manager: ListenerManager::new(build, Arc::new(ConnectionLimit::new(global))),
             upstream,
             threads: threads(workers),
         }
@@ -297,39 +301,6 @@ async fn a_shared_socket_serves_all_workers() {
     let (mut upstream, _) = setup.upstream.accept().await.unwrap();
     client.write_all(b"x").await.unwrap();
     upstream.read_exact(&mut [0; 1]).await.unwrap();
-}
-
-#[tokio::test]
-async fn limits_close_what_is_too_much() {
-    let limits = Limits {
-        global: Arc::new(ConnectionLimit::new(2)),
-        per_listener: [("one".to_owned(), 1)].into_iter().collect(),
-    };
-    let setup = Setup::with_limits(1, limits).await;
-    setup.manager.add_static(&listener("one")).unwrap();
-    setup.manager.add_static(&listener("many")).unwrap();
-    let free = Proto {
-        ignore_global_conn_limit: true,
-        ..listener("free")
-    };
-    setup.manager.add_static(&free).unwrap();
-    let addresses = setup.start();
-    let listeners = setup.manager.listeners();
-    let _first = setup.session(addresses[0]).await;
-    let mut over = TcpStream::connect(addresses[0]).await.unwrap();
-    assert!(closed(&mut over).await);
-    assert_eq!(listeners[0].stats.downstream_cx_overflow.get(), 1);
-
-    let second = setup.session(addresses[1]).await;
-    let mut over = TcpStream::connect(addresses[1]).await.unwrap();
-    assert!(closed(&mut over).await);
-    assert_eq!(listeners[1].stats.downstream_global_cx_overflow.get(), 1);
-    assert_eq!(listeners[1].stats.downstream_cx_total.get(), 1);
-    let _free = setup.session(addresses[2]).await;
-
-    drop(second);
-    eventually(|| setup.manager.limits.global.open() == 1).await;
-    let _again = setup.session(addresses[1]).await;
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::Instant,
 };
 
 struct Setup {
@@ -207,7 +208,7 @@ async fn a_reset_goes_through() {
     assert_eq!(flags(&info), ["UR"]);
     assert_eq!(
         info.upstream.detected_close_type,
-        DetectedCloseType::RemoteReset
+        Some(DetectedCloseType::RemoteReset)
     );
     assert_eq!(
         info.downstream_detected_close_type,

@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecoder, Decoded, EncodeError, Framing, Http1Settings, RequestEncoding, ResponseHead,
-    ResponseParser, encode::header_bytes, encode_request, writer::BodyWriter,
+    ResponseParser, encode_request, writer::BodyWriter,
 };
 use crate::codec::{
     BodyEvent, CodecError,
@@ -48,8 +48,7 @@ pub struct ClientExchange {
     request_ended: bool,
     keep_alive: bool,
     ended: bool,
-    header_bytes_sent: u64,
-    header_bytes_received: u64,
+    head_bytes: u64,
 }
 
 impl ClientExchange {
@@ -73,8 +72,7 @@ impl ClientExchange {
             request_ended: false,
             keep_alive: true,
             ended: false,
-            header_bytes_sent: 0,
-            header_bytes_received: 0,
+            head_bytes: 0,
         }
     }
 
@@ -99,10 +97,7 @@ impl ClientExchange {
             header_key_format: self.settings.header_key_format,
             fully_qualified_url: self.settings.send_fully_qualified_url,
         };
-        let out = self.write.tail();
-        let start = out.len();
-        let framing = encode_request(out, headers, how)?;
-        self.header_bytes_sent = header_bytes(out.get(start..).unwrap_or_default());
+        let framing = encode_request(self.write.tail(), headers, how)?;
         self.body_out = BodyWriter::new(
             framing,
             self.settings.header_key_format,
@@ -141,11 +136,6 @@ impl ClientExchange {
         Poll::Ready(())
     }
 
-    /// The upstream has closed its side.
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// Reads the next response head, informational ones included.
     pub fn poll_head(
         &mut self,
@@ -161,14 +151,11 @@ impl ClientExchange {
             {
                 self.body = BodyDecoder::new(head.framing, &self.settings);
                 self.keep_alive &= head.keep_alive && head.framing != Framing::UntilClose;
-                self.header_bytes_received = head.header_bytes as u64;
+                self.head_bytes = head.head_bytes as u64;
                 return Poll::Ready(Ok(head));
             }
             if self.ended {
-                return Poll::Ready(Err(match self.read.is_empty() {
-                    true => ExchangeError::Terminated,
-                    false => ExchangeError::Protocol(CodecError::malformed("half a head")),
-                }));
+                return Poll::Ready(Err(ExchangeError::Terminated));
             }
             self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
         }
@@ -210,14 +197,9 @@ impl ClientExchange {
         self.body.is_done()
     }
 
-    /// Header bytes of the request, as Envoy counts them.
-    pub fn header_bytes_sent(&self) -> u64 {
-        self.header_bytes_sent
-    }
-
-    /// Header bytes of the response, as Envoy counts them.
-    pub fn header_bytes_received(&self) -> u64 {
-        self.header_bytes_received
+    /// Bytes of the response head.
+    pub fn head_bytes(&self) -> u64 {
+        self.head_bytes
     }
 
     /// The upstream sent more than its response on a connection that would otherwise serve again.

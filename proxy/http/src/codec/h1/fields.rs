@@ -16,18 +16,9 @@ pub(super) struct FieldRules {
     pub(super) underscores: UnderscoreAction,
 }
 
-/// What a block of header lines was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields {
-    /// Lines left out for the underscore in their name.
-    pub(super) dropped: u32,
-    /// What Envoy counts as header bytes of a received message: names, values, colons and line ends, without blanks.
-    pub(super) bytes: usize,
-}
-
 /// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
 ///
-/// Of several things wrong Envoy names control
+/// Says how many lines were left out for the underscore in their name. Of several things wrong Envoy names control
 /// characters first, then syntax, then what the configuration forbids.
 pub(super) fn read_fields(
     block: &[u8],
@@ -35,13 +26,13 @@ pub(super) fn read_fields(
     ends: &[u32],
     rules: FieldRules,
     headers: &mut HeaderMap,
-) -> Result<Fields, CodecError> {
+) -> Result<u32, CodecError> {
     let before = headers.len();
     let Survey { forbidden, bare_cr } = Survey::of(block);
     if forbidden {
         return Err(CodecError::INVALID_CHARACTERS);
     }
-    let mut found = Fields::default();
+    let mut dropped = 0;
     // The map merges repeats, and an empty one would vanish in that.
     let mut content_lengths = 0;
     let mut refused = None;
@@ -65,10 +56,9 @@ pub(super) fn read_fields(
         let (name, _) = first.split_at(name_length);
         let value = line(block, start + name_length + 1, end).unwrap_or_default();
         start = end;
-        found.bytes += name.len() + trim(value).len() + b":\r\n".len();
         if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
-                found.dropped += 1;
+                dropped += 1;
                 continue;
             }
             refused = refused.or(Some(CodecError::UNDERSCORE));
@@ -88,7 +78,7 @@ pub(super) fn read_fields(
     if content_lengths > 1 {
         return Err(CodecError::malformed("multiple content-length lines"));
     }
-    refused.map_or(Ok(found), Err)
+    refused.map_or(Ok(dropped), Err)
 }
 
 /// Envoy drops every CR and LF inside a value; the blanks of a folded line stay. A bare CR inside a header that says

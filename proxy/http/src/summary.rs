@@ -1,0 +1,33 @@
+//! A downstream connection as the access log of its listener sees it: one line at the end, over all its requests.
+
+use crate::hcm::Connection;
+use outrigger_core::{Protocol, ResponseFlags, StreamInfo, formatter::FormatContext};
+use std::borrow::Cow;
+
+/// What is noted while the connection lives; its bytes the codec counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    pub protocol: Option<Protocol>,
+    /// Only what concerns the connection: a request that fails alone is not in it.
+    pub flags: ResponseFlags,
+    pub local_close_reason: &'static str,
+}
+
+impl Summary {
+    /// Writes the line about a connection that is over.
+    pub fn log(&self, connection: &Connection) {
+        let logs = &connection.hcm.listener_access_logs;
+        if logs.is_empty() {
+            return;
+        }
+        let of = connection.info.clone();
+        let (start_time, start, id) = (of.start_time, of.start, of.id);
+        let mut info = StreamInfo::new(of, start_time, start, id);
+        info.protocol = self.protocol;
+        info.flags = self.flags;
+        info.downstream_local_close_reason = Cow::Borrowed(self.local_close_reason);
+        info.body_bytes_received = connection.codec.bytes_read();
+        info.body_bytes_sent = connection.codec.bytes_written();
+        logs.log(&FormatContext::new(&info));
+    }
+}
