@@ -23,7 +23,7 @@ pub use config::{AdminConfig, FIELDS};
 pub use server::Admin;
 pub use state::{
     AdminState, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging, NoAdminLayer, Runtime,
-    RuntimeEntry, ServerState, UnknownLogger,
+    RuntimeEntry, ServerState, StoredBootstrap, UnknownLogger,
 };
 
 #[cfg(test)]

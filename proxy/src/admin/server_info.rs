@@ -32,10 +32,9 @@ pub fn server_info(state: &AdminState, _: &Params) -> Reply {
         "hot_restart_version": HOT_RESTART_VERSION,
         "command_line_options": state.command_line_options,
     });
-    let node = state.bootstrap.get_field_by_name("node");
-    if let (Some(node), Some(fields)) = (node, info.as_object_mut()) {
-        if let Some(node) = node.as_message() {
-            fields.insert("node".into(), json::write(node));
+    if let Some(fields) = info.as_object_mut() {
+        if let Some(node) = &state.bootstrap.node {
+            fields.insert("node".into(), node.clone());
         }
         fields.insert("hot_restart_initializing".into(), false.into());
     }

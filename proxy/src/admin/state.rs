@@ -1,6 +1,8 @@
 //! What the admin interface knows of the rest of the process. The server fills it in.
 
-use envoy_api::DynamicMessage;
+use envoy_api::{
+    DynamicMessage, Message, Name, json, pb::envoy::config::bootstrap::v3::Bootstrap, pool,
+};
 use outrigger_core::{Address, stats::Store};
 use outrigger_upstream::ClusterManager;
 use std::{
@@ -99,6 +101,32 @@ pub trait Runtime: Send + Sync {
     fn modify(&self, values: &[(String, String)]) -> Result<(), NoAdminLayer>;
 }
 
+/// A bootstrap that keeps no descriptors alive: they weigh many times what the configuration does.
+pub struct StoredBootstrap {
+    encoded: Vec<u8>,
+    /// `server_info.node`.
+    pub node: Option<serde_json::Value>,
+}
+
+impl StoredBootstrap {
+    pub fn new(bootstrap: &DynamicMessage) -> Self {
+        let node = bootstrap.get_field_by_name("node");
+        Self {
+            encoded: bootstrap.encode_to_vec(),
+            node: node.as_ref().and_then(|n| n.as_message()).map(json::write),
+        }
+    }
+
+    pub fn message(&self) -> Option<DynamicMessage> {
+        let descriptor = pool().get_message_by_name(&Bootstrap::full_name())?;
+        DynamicMessage::decode(descriptor, self.encoded.as_slice()).ok()
+    }
+
+    pub fn typed(&self) -> Bootstrap {
+        Bootstrap::decode(self.encoded.as_slice()).unwrap_or_default()
+    }
+}
+
 /// Everything that the endpoints read and act on.
 pub struct AdminState {
     pub stats: Arc<Store>,
@@ -108,7 +136,7 @@ pub struct AdminState {
     pub logging: Arc<dyn Logging>,
     pub runtime: Arc<dyn Runtime>,
     /// The bootstrap with its node completed, as it was loaded.
-    pub bootstrap: DynamicMessage,
+    pub bootstrap: StoredBootstrap,
     /// `server_info.command_line_options`.
     pub command_line_options: serde_json::Value,
     /// `server_info.version`.

@@ -8,7 +8,7 @@ mod overload;
 mod stats;
 
 use crate::{
-    admin::{Admin, AdminConfig, AdminState},
+    admin::{Admin, AdminConfig, AdminState, StoredBootstrap},
     bootstrap::{self, Bootstrap, Rejection},
     cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
     lifecycle::{Lifecycle, State},
@@ -267,7 +267,7 @@ fn admin_state(
         lifecycle: process.clone(),
         logging: process.clone(),
         runtime: process,
-        bootstrap: bootstrap.written.clone(),
+        bootstrap: StoredBootstrap::new(&bootstrap.written),
         command_line_options: options.to_json(),
         version: cli::build_version(),
         started,
@@ -292,5 +292,7 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle) {
         if flush != Flush::OnAdmin {
             parts.context.stats.flush();
         }
+        // Start-up needed them, a config dump may have: serving does not.
+        envoy_api::forget_descriptors();
     }
 }

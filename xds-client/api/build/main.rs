@@ -1,5 +1,5 @@
-//! Compiles Envoy's protos: a descriptor set of all of them for the reflection side of this crate (JSON, validation),
-//! and Rust types for the part of the API that the proxy compiles into runtime objects.
+//! Compiles the part of Envoy's protos that the proxy compiles into runtime objects: Rust types for it, and its
+//! descriptor set for the reflection side of this crate (JSON, validation).
 //!
 //! Envoy's own protos come as the descriptor set that the `envoy-types` package ships (protoc wrote it, so every
 //! type name in it is absolute and every custom option is there). `proto/` has the few cncf/xds messages it lacks.
@@ -28,8 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let envoy = fs::read(&envoy).map_err(|e| format!("{}: {e}", envoy.display()))?;
 
     let own = proto_files(Path::new("proto"))?;
+    // What nobody compiles needs no descriptor either: each costs start-up time and memory.
     let mut names = closure::file_names(&envoy)?;
     names.extend(own.iter().cloned());
+    names.retain(|name| typed::TYPED.iter().any(|prefix| name.starts_with(prefix)));
 
     let mut resolver = ChainFileResolver::new();
     resolver.add(IncludeFileResolver::new("proto".into()));
@@ -50,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .out_dir(&out)
         .enable_type_names()
         .include_file("pb.rs")
-        .compile_fds(closure::typed(compiler.file_descriptor_set(), typed::TYPED))?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub mod yaml;
 pub use convert::{TYPE_URL_PREFIX, UnpackError, pack, to_dynamic, to_typed, type_name, unpack};
 pub use diagnostic::{Diagnostic, Findings};
 pub use load::{Format, LoadError, load, merge};
-pub use pool::pool;
+pub use pool::{forget_descriptors, pool};
 pub use prost::{Message, Name};
 pub use prost_reflect::{self, DescriptorPool, DynamicMessage};
 pub use prost_types;

@@ -1,18 +1,33 @@
-//! The descriptors of every message of Envoy's API, with their custom options.
+//! The descriptors of the messages that the proxy knows, with their custom options.
+//!
+//! They are needed to read, check and print configuration, not to serve: decoded they are many times the size of
+//! everything else that an idle proxy holds, so they can be forgotten and come back when somebody asks.
 
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use prost_reflect::DescriptorPool;
 
 static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// All of Envoy's messages, decoded on first use (about 25 ms).
+static POOL: RwLock<Option<DescriptorPool>> = RwLock::new(None);
+
+/// All messages, decoded on first use (about 20 ms). Descriptors and messages keep their pool alive.
 ///
 /// The set is part of the binary and was checked by the compiler that wrote it, so decoding cannot fail; were it
 /// damaged, the pool would be empty and every lookup by name would report the missing type.
-pub fn pool() -> &'static DescriptorPool {
-    static POOL: OnceLock<DescriptorPool> = OnceLock::new();
-    POOL.get_or_init(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default())
+pub fn pool() -> DescriptorPool {
+    if let Some(pool) = &*POOL.read().unwrap_or_else(PoisonError::into_inner) {
+        return pool.clone();
+    }
+    let mut slot = POOL.write().unwrap_or_else(PoisonError::into_inner);
+    slot.get_or_insert_with(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default())
+        .clone()
+}
+
+/// Frees the descriptors and what was derived from them, once nobody holds a dynamic message any more.
+pub fn forget_descriptors() {
+    *POOL.write().unwrap_or_else(PoisonError::into_inner) = None;
+    crate::validate::forget_rules();
 }
 
 #[cfg(test)]
@@ -21,7 +36,7 @@ mod tests {
 
     #[test]
     fn knows_envoys_messages_and_ours() {
-        assert!(pool().all_messages().len() > 1500);
+        assert!(pool().all_messages().len() > 500);
         for name in [
             "envoy.config.bootstrap.v3.Bootstrap",
             "udpa.type.v1.TypedStruct",

@@ -8,6 +8,7 @@ mod text;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
 
+pub(crate) use self::rules::forget as forget_rules;
 use self::rules::{FieldRules, MessageRules, rules_of};
 use self::text::upper_camel_case;
 use crate::convert::MAX_MESSAGE_DEPTH;
@@ -60,7 +61,7 @@ impl Validator {
             }
             name => {
                 if let Some(rules) = rules_of(&descriptor) {
-                    self.fields(message, short_name(name), rules);
+                    self.fields(message, short_name(name), &rules);
                 }
             }
         }

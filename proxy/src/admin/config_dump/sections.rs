@@ -41,9 +41,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// All sections; endpoints only on demand.
 pub fn all(state: &AdminState, include_endpoints: bool) -> Vec<DynamicMessage> {
-    // The bootstrap was loaded as this message, so it is one.
-    let bootstrap: Bootstrap = to_typed(&state.bootstrap).unwrap_or_default();
-    let resources = bootstrap.static_resources.unwrap_or_default();
+    let resources = state.bootstrap.typed().static_resources.unwrap_or_default();
     let since = Some(Timestamp::from(state.started_at));
     let mut sections = vec![
         bootstrap_section(state, since),
@@ -105,7 +103,7 @@ fn bootstrap_section(state: &AdminState, since: Option<Timestamp>) -> Option<Dyn
         bootstrap: None,
         last_updated: since,
     })?;
-    dump.set_field_by_name("bootstrap", Value::Message(state.bootstrap.clone()));
+    dump.set_field_by_name("bootstrap", Value::Message(state.bootstrap.message()?));
     Some(dump)
 }
 

@@ -203,7 +203,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         lifecycle: fake.clone(),
         logging: fake.clone(),
         runtime: fake.clone(),
-        bootstrap,
+        bootstrap: StoredBootstrap::new(&bootstrap),
         command_line_options: json!({"concurrency": 1}),
         version: "v".into(),
         started: Instant::now(),
