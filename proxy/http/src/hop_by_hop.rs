@@ -1,6 +1,6 @@
 //! Headers that concern one connection only: what `Connection` nominates is removed before anything reads the request.
 
-use outrigger_core::{HeaderId, HeaderMap, HeaderName};
+use outrigger_core::{HeaderId, HeaderMap, HeaderName, HeaderSet};
 
 /// More nominated headers than this are refused.
 const MAX_NOMINATED: usize = 9;
@@ -82,23 +82,30 @@ fn is_plain(token: &[u8]) -> bool {
         .any(|t| token.eq_ignore_ascii_case(t))
 }
 
+/// What a request never carries across a proxy.
+const REQUEST_HOP: HeaderSet = HeaderSet::of(&[
+    HeaderId::KeepAlive,
+    HeaderId::ProxyConnection,
+    HeaderId::TransferEncoding,
+    HeaderId::EnvoyInternal,
+]);
+
+/// What neither message carries across a proxy unless it upgrades the connection.
+pub const UPGRADE: HeaderSet = HeaderSet::of(&[HeaderId::Connection, HeaderId::Upgrade]);
+
 /// Removes what never crosses a proxy; an upgrade keeps `connection` and `upgrade`. `te` survives as `trailers` only.
 pub fn strip_request(headers: &mut HeaderMap) {
-    let upgrade = is_upgrade(headers);
-    headers.retain(|id, _, value| match id {
-        HeaderId::Connection | HeaderId::Upgrade => upgrade,
-        HeaderId::Te => tokens(value).any(|t| t == b"trailers"),
-        HeaderId::KeepAlive
-        | HeaderId::ProxyConnection
-        | HeaderId::TransferEncoding
-        | HeaderId::EnvoyInternal => false,
-        _ => true,
+    headers.remove_all(if is_upgrade(headers) {
+        REQUEST_HOP
+    } else {
+        REQUEST_HOP.union(UPGRADE)
     });
-    if headers
-        .get(HeaderId::Te)
-        .is_some_and(|te| te != b"trailers")
-    {
-        headers.set(HeaderId::Te, b"trailers");
+    match headers.get(HeaderId::Te) {
+        None | Some(b"trailers") => {}
+        Some(te) if tokens(te).any(|t| t == b"trailers") => headers.set(HeaderId::Te, b"trailers"),
+        Some(_) => {
+            headers.remove(HeaderId::Te);
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! request id are decided here, once, for everything behind.
 
 use crate::{hop_by_hop, request_id};
-use outrigger_core::{Address, ConnectionInfo, HeaderId, HeaderMap, HeaderName, matcher::CidrList};
+use outrigger_core::{
+    Address, ConnectionInfo, HeaderId, HeaderMap, HeaderName, HeaderSet, matcher::CidrList,
+};
 use std::{
     io::Write,
     net::{IpAddr, SocketAddr},
@@ -41,7 +43,7 @@ pub struct Origin {
 }
 
 /// Control headers that only an internal client may send.
-const INTERNAL_ONLY: [HeaderId; 14] = [
+const INTERNAL_ONLY: HeaderSet = HeaderSet::of(&[
     HeaderId::EnvoyRetriableStatusCodes,
     HeaderId::EnvoyRetriableHeaderNames,
     HeaderId::EnvoyRetryOn,
@@ -56,16 +58,16 @@ const INTERNAL_ONLY: [HeaderId; 14] = [
     HeaderId::EnvoyIpTags,
     HeaderId::EnvoyHedgeOnPerTryTimeout,
     HeaderId::EnvoyUpstreamStreamDurationMs,
-];
+]);
 
 /// Further headers that an edge proxy does not take from outside.
-const EDGE_ONLY: [HeaderId; 5] = [
+const EDGE_ONLY: HeaderSet = HeaderSet::of(&[
     HeaderId::EnvoyDecoratorOperation,
     HeaderId::EnvoyDownstreamServiceCluster,
     HeaderId::EnvoyDownstreamServiceNode,
     HeaderId::EnvoyOriginalPath,
     HeaderId::EnvoyOriginalHost,
-];
+]);
 
 /// Applies every mutation. `internal_only` are the route table's `internal_only_headers`.
 pub fn mutate(
@@ -190,7 +192,11 @@ fn is_internal(client: &Address, config: &RequestHeaderConfig) -> bool {
 }
 
 fn remove_control_headers(headers: &mut HeaderMap, edge: bool, internal_only: &[HeaderName]) {
-    headers.retain(|id, _, _| !(INTERNAL_ONLY.contains(&id) || edge && EDGE_ONLY.contains(&id)));
+    headers.remove_all(if edge {
+        INTERNAL_ONLY.union(EDGE_ONLY)
+    } else {
+        INTERNAL_ONLY
+    });
     for name in internal_only {
         headers.remove_name(name);
     }

@@ -1,7 +1,7 @@
 //! What the connection manager does to every response, proxied or local: `date`, `server`, `via`, hop-by-hop headers.
 
 use crate::{hop_by_hop, request_headers::append_via};
-use outrigger_core::{HeaderId, HeaderMap};
+use outrigger_core::{HeaderId, HeaderMap, HeaderSet};
 use std::{
     cell::RefCell,
     sync::Arc,
@@ -26,6 +26,13 @@ pub struct ResponseHeaderConfig {
     pub always_set_request_id: bool,
 }
 
+/// What a response never carries across a proxy.
+const HOP: HeaderSet = HeaderSet::of(&[
+    HeaderId::KeepAlive,
+    HeaderId::ProxyConnection,
+    HeaderId::TransferEncoding,
+]);
+
 /// Applies them, in Envoy's order.
 pub fn mutate(
     response: &mut HeaderMap,
@@ -44,10 +51,10 @@ pub fn mutate(
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
     let upgrade = hop_by_hop::is_upgrade(request) && hop_by_hop::is_upgrade(response);
-    response.retain(|id, _, _| match id {
-        HeaderId::Connection | HeaderId::Upgrade => upgrade,
-        HeaderId::KeepAlive | HeaderId::ProxyConnection | HeaderId::TransferEncoding => false,
-        _ => true,
+    response.remove_all(if upgrade {
+        HOP
+    } else {
+        HOP.union(hop_by_hop::UPGRADE)
     });
     if (config.always_set_request_id || request.contains(HeaderId::EnvoyForceTrace))
         && let Some(id) = request.get(HeaderId::RequestId)

@@ -13,16 +13,19 @@ macro_rules! header_ids {
 
         impl HeaderId {
             /// The lower-case name; empty for `Custom`.
+            #[inline]
             pub const fn name(self) -> &'static str {
                 match self { Self::Custom => "", $(Self::$variant => $name,)* }
             }
 
             /// Envoy holds this header "inline": repeated lines are joined with a comma.
+            #[inline]
             pub const fn is_inline(self) -> bool {
                 match self { $($(Self::$variant => header_ids!(@inline $kind),)?)* _ => false }
             }
 
             /// `:method`, `:path`, … : never written as a header line on HTTP/1.
+            #[inline]
             pub const fn is_pseudo(self) -> bool {
                 match self { $($(Self::$variant => header_ids!(@pseudo $kind),)?)* _ => false }
             }

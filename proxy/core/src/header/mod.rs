@@ -5,9 +5,13 @@
 
 mod id;
 mod name;
+mod set;
 
 pub use id::HeaderId;
 pub use name::HeaderName;
+pub use set::HeaderSet;
+
+use std::ops::Range;
 
 /// One header line: where its name and value stand in the arena. Well-known names are not stored.
 #[derive(Clone, Copy, Debug)]
@@ -24,17 +28,21 @@ struct Span {
 }
 
 impl Span {
-    fn of(self, arena: &[u8]) -> &[u8] {
-        let start = self.start as usize;
-        arena
-            .get(start..start + self.len as usize)
-            .unwrap_or_default()
+    fn new(start: usize, len: usize) -> Self {
+        Self {
+            start: start as u32,
+            len: len as u32,
+        }
     }
-}
 
-#[inline]
-const fn bit(id: HeaderId) -> u128 {
-    1 << id as u8
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    fn of(self, arena: &[u8]) -> &[u8] {
+        arena.get(self.range()).unwrap_or_default()
+    }
 }
 
 /// Headers or trailers of one message, pseudo headers (`:method`, `:status`, …) included.
@@ -42,8 +50,8 @@ const fn bit(id: HeaderId) -> u128 {
 pub struct HeaderMap {
     arena: Vec<u8>,
     entries: Vec<Entry>,
-    /// One bit per well-known name that was ever added: a look-up for one that never was ends here.
-    seen: u128,
+    /// Every well-known name that was ever added: a look-up for one that never was ends here.
+    seen: HeaderSet,
 }
 
 impl HeaderMap {
@@ -56,7 +64,7 @@ impl HeaderMap {
         Self {
             arena: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(headers),
-            seen: 0,
+            seen: HeaderSet::EMPTY,
         }
     }
 
@@ -64,7 +72,7 @@ impl HeaderMap {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
-        self.seen = 0;
+        self.seen = HeaderSet::EMPTY;
     }
 
     /// Number of lines, pseudo headers included.
@@ -87,7 +95,7 @@ impl HeaderMap {
     /// The first value under a well-known name.
     #[inline]
     pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
-        if self.seen & bit(id) == 0 {
+        if !self.seen.has(id) {
             return None;
         }
         self.entries
@@ -103,7 +111,7 @@ impl HeaderMap {
 
     #[inline]
     pub fn contains(&self, id: HeaderId) -> bool {
-        self.seen & bit(id) != 0 && self.entries.iter().any(|e| e.id == id)
+        self.seen.has(id) && self.entries.iter().any(|e| e.id == id)
     }
 
     /// The first value under any name.
@@ -143,7 +151,8 @@ impl HeaderMap {
     /// Adds a line under a well-known name; a name that Envoy holds inline is merged into one line with `,`.
     pub fn append(&mut self, id: HeaderId, value: &[u8]) {
         if id.is_inline() && self.contains(id) {
-            self.merge(id, value);
+            let value = self.store(value);
+            self.merge(id, value.range());
         } else {
             self.push(id, Span::default(), value);
         }
@@ -168,11 +177,7 @@ impl HeaderMap {
         lower.make_ascii_lowercase();
         let id = HeaderId::lookup(lower);
         if id == HeaderId::Custom {
-            let span = Span {
-                start: start as u32,
-                len: name.len() as u32,
-            };
-            self.push(id, span, value);
+            self.push(id, Span::new(start, name.len()), value);
         } else {
             self.arena.truncate(start);
             self.append(id, value);
@@ -180,10 +185,41 @@ impl HeaderMap {
         id
     }
 
+    /// Takes over the bytes of a whole head in one piece, for [`append_adopted`](Self::append_adopted) to say where
+    /// the lines are. The offset at which they stand.
+    pub fn adopt(&mut self, head: &[u8]) -> usize {
+        self.store(head).start as usize
+    }
+
+    /// Adds a line that stands within adopted bytes: what [`append_raw`](Self::append_raw) does, without copying.
+    pub fn append_adopted(&mut self, name: Range<usize>, value: Range<usize>) -> HeaderId {
+        let (start, len) = (name.start, name.len());
+        let whole = value.end <= self.arena.len();
+        let Some(lower) = self.arena.get_mut(name).filter(|_| whole) else {
+            return HeaderId::Custom;
+        };
+        lower.make_ascii_lowercase();
+        let id = HeaderId::lookup(lower);
+        if id.is_inline() && self.contains(id) {
+            self.merge(id, value);
+            return id;
+        }
+        let name = if id == HeaderId::Custom {
+            Span::new(start, len)
+        } else {
+            Span::default()
+        };
+        let value = Span::new(value.start, value.len());
+        self.place(Entry { id, name, value });
+        id
+    }
+
     /// Overwrites in place, or appends: Envoy's `setReferenceKey`. Further lines of that name are dropped.
     pub fn set(&mut self, id: HeaderId, value: &[u8]) {
         let value = self.store(value);
-        match self.entries.iter().position(|e| e.id == id) {
+        let known = self.seen.has(id);
+        let place = |entries: &[Entry]| entries.iter().position(|e| e.id == id);
+        match known.then(|| place(&self.entries)).flatten() {
             Some(at) => {
                 if let Some(e) = self.entries.get_mut(at) {
                     e.value = value;
@@ -223,13 +259,13 @@ impl HeaderMap {
     }
 
     /// Removes every line of a well-known name; true if there was one.
+    #[inline]
     pub fn remove(&mut self, id: HeaderId) -> bool {
-        if self.seen & bit(id) == 0 {
-            return false;
+        let found = self.contains(id);
+        if found {
+            self.entries.retain(|e| e.id != id);
         }
-        let before = self.entries.len();
-        self.entries.retain(|e| e.id != id);
-        self.entries.len() != before
+        found
     }
 
     /// Removes every line of any name; true if there was one.
@@ -242,6 +278,21 @@ impl HeaderMap {
         self.entries
             .retain(|e| e.id != HeaderId::Custom || e.name.of(arena) != name.as_bytes());
         self.entries.len() != before
+    }
+
+    /// One of these names is there.
+    #[inline]
+    pub fn contains_any(&self, names: HeaderSet) -> bool {
+        self.seen.intersects(names) && self.entries.iter().any(|e| names.has(e.id))
+    }
+
+    /// Removes every line of these names.
+    #[inline]
+    pub fn remove_all(&mut self, names: HeaderSet) {
+        if self.seen.intersects(names) {
+            self.entries.retain(|e| !names.has(e.id));
+            self.seen.subtract(names);
+        }
     }
 
     /// Keeps the lines for which `keep(id, name, value)` says so.
@@ -277,7 +328,7 @@ impl HeaderMap {
     /// Pseudo headers stand in front of all others, `host` (which is `:authority`) among them: so Envoy writes it first.
     #[inline]
     fn place(&mut self, entry: Entry) {
-        self.seen |= bit(entry.id);
+        self.seen.add(entry.id);
         if entry.id.is_pseudo() {
             let at = self.entries.iter().take_while(|e| e.id.is_pseudo()).count();
             self.entries.insert(at, entry);
@@ -290,34 +341,21 @@ impl HeaderMap {
     fn store(&mut self, bytes: &[u8]) -> Span {
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
-        Span {
-            start: start as u32,
-            len: bytes.len() as u32,
-        }
+        Span::new(start, bytes.len())
     }
 
-    /// Envoy joins a repeated inline header with a comma and no space.
-    fn merge(&mut self, id: HeaderId, value: &[u8]) {
-        let Some(at) = self.entries.iter().position(|e| e.id == id) else {
-            return;
-        };
-        let Some(old) = self.entries.get(at).map(|e| e.value) else {
+    /// Envoy joins a repeated inline header with a comma and no space. `value` stands in the arena.
+    fn merge(&mut self, id: HeaderId, value: Range<usize>) {
+        let Some(entry) = self.entries.iter_mut().find(|e| e.id == id) else {
             return;
         };
         let start = self.arena.len();
-        let from = old.start as usize;
-        self.arena.extend_from_within(from..from + old.len as usize);
-        if old.len > 0 {
+        self.arena.extend_from_within(entry.value.range());
+        if entry.value.len > 0 {
             self.arena.push(b',');
         }
-        self.arena.extend_from_slice(value);
-        let span = Span {
-            start: start as u32,
-            len: (self.arena.len() - start) as u32,
-        };
-        if let Some(e) = self.entries.get_mut(at) {
-            e.value = span;
-        }
+        self.arena.extend_from_within(value);
+        entry.value = Span::new(start, self.arena.len() - start);
     }
 }
 
@@ -401,6 +439,51 @@ mod tests {
         assert!(map.contains(HeaderId::Server));
         map.clear();
         assert_eq!(map.get(HeaderId::Server), None);
+    }
+
+    #[test]
+    fn names_of_a_set_are_found_and_removed_together() {
+        const SET: HeaderSet = HeaderSet::of(&[HeaderId::Te, HeaderId::Via]);
+        let mut map = HeaderMap::new();
+        map.append_raw(b"server", b"a");
+        assert!(!map.contains_any(SET));
+        map.append_raw(b"via", b"b");
+        map.append_raw(b"te", b"c");
+        assert!(map.contains_any(SET));
+        map.remove_all(SET);
+        assert_eq!(lines(&map), ["server=a"]);
+        map.append_raw(b"te", b"d");
+        assert_eq!(map.get(HeaderId::Te), Some(&b"d"[..]));
+    }
+
+    #[test]
+    fn adopted_lines_are_as_raw_ones() {
+        let head = b"Host: a\r\nX-Foo: 1\r\nX-Forwarded-For: b\r\nx-forwarded-for: c\r\n";
+        let mut adopted = HeaderMap::new();
+        adopted.append(HeaderId::Method, b"GET");
+        let base = adopted.adopt(head);
+        let mut raw = HeaderMap::new();
+        raw.append(HeaderId::Method, b"GET");
+        for (name, value) in [
+            (0..4, 6..7),
+            (9..14, 16..17),
+            (19..34, 36..37),
+            (39..54, 56..57),
+        ] {
+            raw.append_raw(&head[name.clone()], &head[value.clone()]);
+            let at = |r: Range<usize>| base + r.start..base + r.end;
+            adopted.append_adopted(at(name), at(value));
+        }
+        assert_eq!(adopted, raw);
+        assert_eq!(
+            lines(&adopted),
+            [
+                ":method=GET",
+                ":authority=a",
+                "x-foo=1",
+                "x-forwarded-for=b,c"
+            ]
+        );
     }
 
     #[test]

@@ -115,41 +115,69 @@ impl Survey {
     /// `block` ends with LF, which is why its last byte needs no successor.
     pub(super) fn of(block: &[u8]) -> Self {
         let next = block.get(1..).unwrap_or_default();
-        let (steps, rest) = block
-            .get(..next.len())
-            .unwrap_or_default()
-            .as_chunks::<LANES>();
-        let (next_steps, next_rest) = next.as_chunks::<LANES>();
+        let block = block.get(..next.len()).unwrap_or_default();
         let mut found = [0u8; LANES];
+        let (steps, rest) = block.as_chunks::<LANES>();
+        let (next_steps, next_rest) = next.as_chunks::<LANES>();
         for (bytes, next) in steps.iter().zip(next_steps) {
-            for ((found, &b), &next) in found.iter_mut().zip(bytes).zip(next) {
-                *found |= Self::bits(b, next);
+            Self::look(&mut found, bytes, next);
+        }
+        // The last step overlaps the one before it: looking twice finds nothing new.
+        match (block.last_chunk(), next.last_chunk()) {
+            (Some(bytes), Some(next)) if !rest.is_empty() => Self::look(&mut found, bytes, next),
+            (Some(_), _) => {}
+            (None, _) => {
+                for (found, (&b, &next)) in found.iter_mut().zip(rest.iter().zip(next_rest)) {
+                    *found |= Self::bits(b, next);
+                }
             }
         }
-        let tail = rest
-            .iter()
-            .zip(next_rest)
-            .map(|(&b, &next)| Self::bits(b, next));
-        let found = found
-            .into_iter()
-            .chain(tail)
-            .fold(0, |all, bits| all | bits);
+        let found = found.iter().fold(0, |all, bits| all | bits);
         Self {
-            forbidden: found & 1 != 0,
-            bare_cr: found & 2 != 0,
+            forbidden: found & FORBIDDEN != 0,
+            bare_cr: found & BARE_CR != 0,
         }
     }
 
+    fn look(found: &mut [u8; LANES], bytes: &[u8; LANES], next: &[u8; LANES]) {
+        for at in 0..LANES {
+            found[at] |= Self::bits(bytes[at], next[at]);
+        }
+    }
+
+    #[inline]
     fn bits(b: u8, next: u8) -> u8 {
-        u8::from(forbidden(b)) | (u8::from((b == b'\r') & (next != b'\n')) << 1)
+        let bare_cr = (b == b'\r') & (next != b'\n');
+        (u8::from(forbidden(b)) * FORBIDDEN) | (u8::from(bare_cr) * BARE_CR)
     }
 }
+
+const FORBIDDEN: u8 = 1;
+const BARE_CR: u8 = 2;
 
 /// CR, LF or NUL: what would let a value end its line. Never written to a peer.
 pub(super) fn splits_lines(bytes: &[u8]) -> bool {
     bytes.iter().fold(false, |found, &b| {
         found | (b == b'\r') | (b == b'\n') | (b == 0)
     })
+}
+
+/// How many bytes are CR, LF or NUL: in a head that was written well, two for each line.
+pub(super) fn count_splits(bytes: &[u8]) -> usize {
+    let splits = |b: u8| u8::from((b == b'\r') | (b == b'\n') | (b == 0));
+    let (steps, rest) = bytes.as_chunks::<LANES>();
+    let mut total = 0;
+    // Lanes are bytes: they are summed up before they can overflow.
+    for steps in steps.chunks(usize::from(u8::MAX)) {
+        let mut counts = [0u8; LANES];
+        for bytes in steps {
+            for at in 0..LANES {
+                counts[at] += splits(bytes[at]);
+            }
+        }
+        total += counts.iter().map(|&n| usize::from(n)).sum::<usize>();
+    }
+    total + rest.iter().map(|&b| usize::from(splits(b))).sum::<usize>()
 }
 
 pub(super) fn is_blank(byte: u8) -> bool {
@@ -207,6 +235,21 @@ mod tests {
                 "{byte}"
             );
             assert_eq!(splits_lines(&text), matches!(byte, 0 | b'\r' | b'\n'));
+            for length in [1, 31, 32, 33, 64, 32 * 256] {
+                let mut long = vec![b'a'; length + 2];
+                (long[length], long[length + 1]) = (byte, b'\n');
+                let split = matches!(byte, 0 | b'\r' | b'\n');
+                assert_eq!(
+                    count_splits(&long),
+                    1 + usize::from(split),
+                    "{byte} {length}"
+                );
+                long[length + 1] = b'b';
+                long.push(b'\n');
+                let survey = Survey::of(&long);
+                assert_eq!(survey.forbidden, has_forbidden(&text), "{byte} {length}");
+                assert_eq!(survey.bare_cr, byte == b'\r', "{byte} {length}");
+            }
             let survey = Survey::of(&[b'a', byte, b'b', b'\r', b'\n']);
             assert_eq!(survey.forbidden, has_forbidden(&text), "{byte}");
             assert_eq!(survey.bare_cr, byte == b'\r', "{byte}");

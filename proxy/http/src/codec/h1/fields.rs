@@ -2,9 +2,9 @@
 
 use super::UnderscoreAction;
 use super::chars::{Survey, is_blank, token_length, trim};
-use super::scan::line;
 use crate::codec::CodecError;
 use outrigger_core::{HeaderId, HeaderMap};
+use std::ops::Range;
 
 const INVALID_LINE: CodecError = CodecError::malformed("invalid header line");
 
@@ -36,27 +36,33 @@ pub(super) fn read_fields(
     // The map merges repeats, and an empty one would vanish in that.
     let mut content_lengths = 0;
     let mut refused = None;
-    let mut ends = ends.iter().map(|&e| e as usize);
+    // The bytes are copied once, and most lines stay where they are among them.
+    let fields = block.get(start..).unwrap_or_default();
+    let base = headers.adopt(fields);
+    let in_map = |at: usize| base + at;
+    let first = start;
+    start = 0;
+    let mut ends = ends.iter().map(|&e| e as usize - first);
     while let Some(mut end) = ends.next() {
-        let first = line(block, start, end).unwrap_or_default();
-        if first.is_empty() {
+        let content = content_end(fields, start, end);
+        if content == start {
             break;
         }
-        let name_length = token_length(first);
-        if name_length == 0 || first.get(name_length) != Some(&b':') {
+        let colon = start + token_length(fields.get(start..content).unwrap_or_default());
+        if colon == start || colon == content || fields.get(colon) != Some(&b':') {
             return Err(INVALID_LINE);
         }
         let mut folded = false;
-        while block.get(end).copied().is_some_and(is_blank) {
+        while fields.get(end).copied().is_some_and(is_blank) {
             match ends.next() {
                 Some(next) => (end, folded) = (next, true),
                 None => return Err(INVALID_LINE),
             }
         }
-        let (name, _) = first.split_at(name_length);
-        let value = line(block, start + name_length + 1, end).unwrap_or_default();
+        let name = start..colon;
+        let value = colon + 1..content_end(fields, colon + 1, end);
         start = end;
-        if rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
+        if rules.underscores != UnderscoreAction::Allow && part(fields, &name).contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
                 dropped += 1;
                 continue;
@@ -64,9 +70,14 @@ pub(super) fn read_fields(
             refused = refused.or(Some(CodecError::UNDERSCORE));
         }
         let id = if folded || bare_cr {
-            headers.append_raw(name, trim(&unfold(name, value)?))
+            let name = part(fields, &name);
+            headers.append_raw(name, trim(&unfold(name, part(fields, &value))?))
         } else {
-            headers.append_raw(name, trim(value))
+            let value = trimmed(fields, value);
+            headers.append_adopted(
+                in_map(name.start)..in_map(name.end),
+                in_map(value.start)..in_map(value.end),
+            )
         };
         if id == HeaderId::ContentLength {
             content_lengths += 1;
@@ -79,6 +90,34 @@ pub(super) fn read_fields(
         return Err(CodecError::malformed("multiple content-length lines"));
     }
     refused.map_or(Ok(dropped), Err)
+}
+
+fn part<'a>(fields: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    fields.get(range.clone()).unwrap_or_default()
+}
+
+/// Where a line that ends at `end` has its line end: an LF, and a CR before it.
+#[inline]
+fn content_end(fields: &[u8], start: usize, end: usize) -> usize {
+    let lf = end.saturating_sub(1).max(start);
+    if lf > start && fields.get(lf - 1) == Some(&b'\r') {
+        lf - 1
+    } else {
+        lf
+    }
+}
+
+/// A range without the blanks at both its ends.
+#[inline]
+fn trimmed(fields: &[u8], mut range: Range<usize>) -> Range<usize> {
+    let blank = |at: usize| fields.get(at).copied().is_some_and(is_blank);
+    while !range.is_empty() && blank(range.start) {
+        range.start += 1;
+    }
+    while !range.is_empty() && blank(range.end - 1) {
+        range.end -= 1;
+    }
+    range
 }
 
 /// Envoy drops every CR and LF inside a value; the blanks of a folded line stay. A bare CR inside a header that says
