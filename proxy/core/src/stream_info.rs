@@ -5,6 +5,7 @@ use crate::{
     metadata::Metadata,
     tls_info::{ClientHelloFingerprints, TlsInfo},
 };
+use smallvec::SmallVec;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -86,9 +87,9 @@ pub struct HostInfo {
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamInfo {
     pub host: Option<Arc<HostInfo>>,
-    pub hosts_attempted: Vec<Arc<HostInfo>>,
+    pub hosts_attempted: SmallVec<[Arc<HostInfo>; 1]>,
     pub connection_id: Option<u64>,
-    pub connection_ids_attempted: Vec<u64>,
+    pub connection_ids_attempted: SmallVec<[u64; 1]>,
     pub local_address: Option<Address>,
     pub remote_address: Option<Address>,
     pub protocol: Option<Protocol>,

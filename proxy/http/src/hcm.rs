@@ -106,6 +106,8 @@ pub(crate) struct Connection {
     pub drain: DrainState,
     requests: u32,
     duration_deadline: Option<Instant>,
+    /// When the last response was complete.
+    pub idle_since: Option<Instant>,
     counted: bool,
     reported_rx: u64,
     reported_tx: u64,
@@ -141,6 +143,7 @@ impl HttpConnectionManager {
             drain: DrainState::NotDraining,
             requests: 0,
             duration_deadline,
+            idle_since: None,
             counted: false,
             reported_rx: 0,
             reported_tx: 0,
@@ -179,7 +182,9 @@ impl Connection {
     /// Waits for a request head, under the timeouts that hold between requests.
     async fn next_request(&mut self, messages: &mut Option<Box<Messages>>) -> Next {
         let hcm = self.hcm.clone();
-        let mut idle_deadline = hcm.timeouts.connection_idle.map(|d| Instant::now() + d);
+        let since = self.idle_since.take();
+        let idle_timeout = hcm.timeouts.connection_idle;
+        let mut idle_deadline = idle_timeout.map(|d| since.unwrap_or_else(Instant::now) + d);
         let mut head_deadline = None;
         poll_fn(|cx| {
             loop {

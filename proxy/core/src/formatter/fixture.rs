@@ -132,9 +132,9 @@ pub(crate) fn proxied() -> StreamInfo {
         canary: false,
     });
     info.upstream.host = Some(host.clone());
-    info.upstream.hosts_attempted = vec![host.clone(), host];
+    info.upstream.hosts_attempted = [host.clone(), host].into_iter().collect();
     info.upstream.connection_id = Some(1);
-    info.upstream.connection_ids_attempted = vec![0, 1];
+    info.upstream.connection_ids_attempted = [0, 1].into_iter().collect();
     info.upstream.local_address = Some(address("127.0.0.1:35976"));
     info.upstream.remote_address = Some(address("127.0.0.1:28132"));
     info.upstream.protocol = Some(Protocol::Http2);

@@ -1,7 +1,7 @@
 //! `START_TIME`, `EMIT_TIME`, their `_LOCAL` forms and certificate dates: a strftime format compiled once.
 //!
-//! A format becomes a list of parts that are printed from a broken-down time; breaking a time down costs a few divisions,
-//! so that no text has to be cached and no `strftime` is called.
+//! A format becomes a list of parts that are printed from a broken-down time. Only the default format, which every log
+//! line begins with, keeps the text of the second that was printed last.
 
 use super::FormatContext;
 use crate::{
@@ -9,7 +9,10 @@ use crate::{
     tls_info::{CertificateInfo, TlsInfo},
 };
 use parts::{Part, compile};
-use std::time::SystemTime;
+use std::{
+    cell::RefCell,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 mod civil;
 mod parts;
@@ -39,12 +42,14 @@ pub(super) struct TimeOperator {
     format: TimeFormat,
 }
 
+/// The format of `%START_TIME%` without an argument.
+const DEFAULT: &str = "%Y-%m-%dT%H:%M:%S.%3fZ";
+
 impl TimeOperator {
     pub fn compile(source: TimeSource, format: &str, local: bool) -> Result<Self, ConfigError> {
         let format = match (format, source) {
             ("", TimeSource::Start | TimeSource::Emit) if local => "%Y-%m-%dT%H:%M:%E3S%z",
-            ("", TimeSource::Start | TimeSource::Emit) => "%Y-%m-%dT%H:%M:%S.%3fZ",
-            ("", _) => "%Y-%m-%dT%H:%M:%S.%3fZ",
+            ("", _) => DEFAULT,
             (format, _) => format,
         };
         Ok(Self {
@@ -80,6 +85,13 @@ fn validity(tls: Option<&TlsInfo>, end: Validity) -> Option<SystemTime> {
 pub struct TimeFormat {
     parts: Box<[Part]>,
     local: bool,
+    /// It is [`DEFAULT`] in UTC.
+    default: bool,
+}
+
+thread_local! {
+    /// The second that was printed last in the default format, and its text with the fraction 000.
+    static LAST: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
 }
 
 impl TimeFormat {
@@ -89,11 +101,34 @@ impl TimeFormat {
         Ok(Self {
             parts: compile(format)?.into(),
             local,
+            default: format == DEFAULT && !local,
         })
     }
 
     /// Appends the text for a point in time.
     pub fn render(&self, time: SystemTime, out: &mut Vec<u8>) {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(since) if self.default => LAST.with_borrow_mut(|(second, text)| {
+                if *second != since.as_secs() || text.is_empty() {
+                    *second = since.as_secs();
+                    text.clear();
+                    let whole = time
+                        .checked_sub(std::time::Duration::from_nanos(since.subsec_nanos().into()));
+                    self.print(whole.unwrap_or(time), text);
+                }
+                out.extend_from_slice(text);
+                let millis = since.subsec_millis();
+                if let Some([a, b, c, b'Z']) = out.last_chunk_mut() {
+                    *a = b'0' + (millis / 100) as u8;
+                    *b = b'0' + (millis / 10 % 10) as u8;
+                    *c = b'0' + (millis % 10) as u8;
+                }
+            }),
+            _ => self.print(time, out),
+        }
+    }
+
+    fn print(&self, time: SystemTime, out: &mut Vec<u8>) {
         let civil = Civil::new(time, self.local);
         for part in &self.parts {
             part.put(&civil, out);

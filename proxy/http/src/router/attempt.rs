@@ -90,9 +90,12 @@ impl Forwarding {
 
         let mut deadlines = TryDeadlines::default();
         stream.deadlines.upstream = None;
-        self.arm_route(stream);
+        let now = Instant::now();
+        self.arm_route(stream, now);
         let mut queue = self.replay.pieces().to_vec();
-        stream.info.timing.upstream_connect_begin = Some(stream.info.elapsed());
+        let begin = now.saturating_duration_since(stream.info.start);
+        stream.info.timing.upstream_connect_begin = Some(begin);
+        let mut waited = false;
         let connection = {
             let cluster = self.cluster.clone();
             let mut connecting = pin!(cluster.http1(&host, self.priority));
@@ -100,6 +103,7 @@ impl Forwarding {
                 if let Poll::Ready(connection) = connecting.as_mut().poll(cx) {
                     return Poll::Ready(Ok(connection));
                 }
+                waited = true;
                 if let Some(interrupt) = self.read_ahead(cx, stream, &mut queue) {
                     return Poll::Ready(Err(interrupt));
                 }
@@ -112,9 +116,11 @@ impl Forwarding {
             Ok(Err(failure)) => return self.not_connected(stream, failure),
             Err(interrupt) => return interrupt.into(),
         };
-        self.connected(stream, &connection);
-        self.arm_upstream(stream);
-        self.arm_try(stream, &mut deadlines);
+        // A connection from the pool is there at once: no need to look at the clock again.
+        let now = if waited { Instant::now() } else { now };
+        Self::connected(stream, &connection, begin, now);
+        self.arm_upstream(stream, now);
+        self.arm_try(stream, &mut deadlines, now);
         self.exchange(stream, connection, queue, deadlines).await
     }
 
@@ -126,14 +132,14 @@ impl Forwarding {
         }
     }
 
-    fn connected(&self, stream: &mut ActiveStream<'_>, connection: &Http1Connection) {
-        let now = stream.info.elapsed();
+    fn connected(
+        stream: &mut ActiveStream<'_>,
+        connection: &Http1Connection,
+        begin: Duration,
+        now: Instant,
+    ) {
+        let now = now.saturating_duration_since(stream.info.start);
         let upstream = &mut stream.info.upstream;
-        let begin = stream
-            .info
-            .timing
-            .upstream_connect_begin
-            .unwrap_or_default();
         upstream.pool_ready = Some(now.saturating_sub(begin));
         upstream.connection_id = Some(connection.info.id);
         upstream.connection_ids_attempted.push(connection.info.id);
@@ -330,8 +336,9 @@ impl Forwarding {
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
-                    self.arm_route(stream);
-                    self.arm_try(stream, deadlines);
+                    let now = Instant::now();
+                    self.arm_route(stream, now);
+                    self.arm_try(stream, deadlines, now);
                 }
                 Poll::Ready(RequestEvent::Failed(error)) => {
                     return Some(Interrupt::Disconnected(error));
@@ -361,7 +368,7 @@ impl Forwarding {
                 }
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
-                    self.arm_route(stream);
+                    self.arm_route(stream, Instant::now());
                 }
                 Poll::Ready(RequestEvent::Failed(error)) => {
                     return Some(Interrupt::Disconnected(error));
@@ -380,23 +387,22 @@ impl Forwarding {
     }
 
     /// The route's timeout runs from the end of the request.
-    fn arm_route(&self, stream: &mut ActiveStream<'_>) {
+    fn arm_route(&self, stream: &mut ActiveStream<'_>, now: Instant) {
         if stream.request_complete && stream.deadlines.route.is_none() {
-            stream.deadlines.route = self.timeouts.global.map(|d| Instant::now() + d);
+            stream.deadlines.route = self.timeouts.global.map(|d| now + d);
         }
     }
 
     /// The cluster's limit runs from the moment that the request has a connection.
-    fn arm_upstream(&self, stream: &mut ActiveStream<'_>) {
-        stream.deadlines.upstream = self.timeouts.max_duration.map(|d| Instant::now() + d);
+    fn arm_upstream(&self, stream: &mut ActiveStream<'_>, now: Instant) {
+        stream.deadlines.upstream = self.timeouts.max_duration.map(|d| now + d);
     }
 
     /// A try's timeouts run once it has a connection and the request is complete.
-    fn arm_try(&self, stream: &ActiveStream<'_>, deadlines: &mut TryDeadlines) {
+    fn arm_try(&self, stream: &ActiveStream<'_>, deadlines: &mut TryDeadlines, now: Instant) {
         if !stream.request_complete {
             return;
         }
-        let now = Instant::now();
         deadlines.whole = self.timeouts.per_try.map(|d| now + d);
         deadlines.idle = self.timeouts.per_try_idle.map(|d| now + d);
     }

@@ -26,6 +26,7 @@ use crate::{
 use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
 use outrigger_core::{HeaderId, Method, ResponseFlag};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
+use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ pub struct Forwarding {
     timeouts: Timeouts,
     retry: Option<RetryState>,
     replay: ReplayBuffer,
-    tried: Vec<Arc<Host>>,
+    tried: SmallVec<[Arc<Host>; 1]>,
     /// A stale connection was replaced once already.
     replaced_stale: bool,
     canary: bool,
@@ -183,7 +184,7 @@ impl Forwarding {
             timeouts,
             retry,
             replay: ReplayBuffer::new(limit),
-            tried: Vec::new(),
+            tried: SmallVec::new(),
             replaced_stale: false,
             canary: false,
             started: stream.info.start,

@@ -8,7 +8,7 @@ use crate::{
 };
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
 use outrigger_core::{HeaderId, Protocol, ResponseFlag, formatter::FormatContext};
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// gRPC's DEADLINE_EXCEEDED.
 const DEADLINE_EXCEEDED: u8 = 4;
@@ -106,13 +106,15 @@ impl ActiveStream<'_> {
 
     /// The response is written: account, log, and say what becomes of the connection.
     pub(super) fn finish(&mut self) -> Option<Close> {
-        self.info.timing.downstream_tx_end = Some(self.info.elapsed());
+        let now = self.info.elapsed();
+        self.info.timing.downstream_tx_end = Some(now);
+        self.connection.idle_since = Some(self.info.start + now);
         if !self.request_complete {
             // What still comes of the request is of no use to anybody.
             self.connection.hcm.stats.downstream_rq_rx_reset.inc();
         }
         self.connection.active_request = false;
-        self.log();
+        self.log_at(now);
         if self.connection.drain != DrainState::Closing {
             return None;
         }
@@ -147,7 +149,10 @@ impl ActiveStream<'_> {
 
     /// The stream is over: durations, bytes and the line about it.
     pub(super) fn log(&mut self) {
-        let elapsed = self.info.elapsed();
+        self.log_at(self.info.elapsed());
+    }
+
+    fn log_at(&mut self, elapsed: Duration) {
         self.info.timing.complete = Some(elapsed);
         let (read, written) = self.bytes_before;
         self.info.downstream_wire_bytes_received =

@@ -36,7 +36,7 @@ use std::{
     borrow::Cow,
     future::poll_fn,
     task::{Context, Poll},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -187,14 +187,15 @@ impl<'a> ActiveStream<'a> {
             self.saw_connection_close = true;
         }
         if self.request_complete {
-            self.complete_request();
+            // The stream began with the last byte of its request.
+            self.complete_request(Duration::ZERO);
         }
     }
 
     /// The last byte of the request has arrived.
-    fn complete_request(&mut self) {
+    fn complete_request(&mut self, now: Duration) {
         self.request_complete = true;
-        self.info.timing.downstream_rx_end = Some(self.info.elapsed());
+        self.info.timing.downstream_rx_end = Some(now);
         self.deadlines.request = None;
     }
 
@@ -298,7 +299,8 @@ impl<'a> ActiveStream<'a> {
             );
         }
         let end = body.is_empty() || self.method == Method::Head;
-        if self.send_response_head(reply.code, end).is_err() {
+        let now = self.info.elapsed();
+        if self.send_response_head(reply.code, end, now).is_err() {
             return self.reset_response();
         }
         if !end {
@@ -337,7 +339,12 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// Encode filters, the connection manager's own headers, then the codec.
-    fn send_response_head(&mut self, code: u16, end: bool) -> Result<(), EncodeError> {
+    fn send_response_head(
+        &mut self,
+        code: u16,
+        end: bool,
+        now: Duration,
+    ) -> Result<(), EncodeError> {
         let hcm = self.connection.hcm.clone();
         hcm.filters.encode_headers(self);
         response_headers::mutate(
@@ -364,7 +371,7 @@ impl<'a> ActiveStream<'a> {
             .unwrap_or(code);
         self.info.response_code = code;
         self.response_started = true;
-        self.info.timing.downstream_tx_begin = Some(self.info.elapsed());
+        self.info.timing.downstream_tx_begin = Some(now);
         hcm.stats.charge_response(code);
         hcm.listener_stats.charge_response(code);
         let to = self.response_context();
@@ -401,7 +408,7 @@ impl<'a> ActiveStream<'a> {
                 Poll::Ready(RequestEvent::Data(data))
             }
             Poll::Ready(Ok(event)) => {
-                self.complete_request();
+                self.complete_request(self.info.elapsed());
                 let trailers = matches!(event, BodyEvent::Trailers);
                 if trailers {
                     self.connection.hcm.clone().filters.decode_trailers(self);

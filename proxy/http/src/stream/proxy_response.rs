@@ -22,7 +22,10 @@ impl ActiveStream<'_> {
     /// Streams an upstream's response to the client, and what is left of the request to the upstream.
     pub(super) async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
         let end = upstream.exchange.response_complete();
-        if self.send_response_head(upstream.status, end).is_err() {
+        // The response head has just been read.
+        let now = self.info.timing.upstream_rx_begin;
+        let now = now.unwrap_or_else(|| self.info.elapsed());
+        if self.send_response_head(upstream.status, end, now).is_err() {
             upstream.cancel(self);
             self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
             return self.reset_response();
@@ -33,7 +36,7 @@ impl ActiveStream<'_> {
                 self.info
                     .timing
                     .upstream_rx_end
-                    .get_or_insert(self.info.start.elapsed());
+                    .get_or_insert_with(|| self.info.start.elapsed());
                 upstream.complete(self);
                 self.finish()
             }

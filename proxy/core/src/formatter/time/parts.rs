@@ -395,6 +395,30 @@ mod tests {
     use crate::formatter::time::TimeFormat;
     use std::time::{Duration, UNIX_EPOCH};
 
+    #[test]
+    fn the_default_format_prints_as_its_parts() {
+        let format = TimeFormat::compile("%Y-%m-%dT%H:%M:%S.%3fZ", false).unwrap();
+        let plain = TimeFormat::compile("%Y-%m-%dT%H:%M:%S.%3fZ%%", false).unwrap();
+        for (seconds, nanos) in [
+            (0, 0),
+            (0, 999_999_999),
+            (1_795_263_133, 7_000_000),
+            (1_795_263_133, 687_657_000),
+            (1_795_263_134, 10_000_000),
+            (253_402_300_800, 1),
+        ] {
+            let at = UNIX_EPOCH + Duration::new(seconds, nanos);
+            let (mut text, mut expected) = (b"[".to_vec(), b"[".to_vec());
+            format.render(at, &mut text);
+            plain.render(at, &mut expected);
+            text.push(b'%');
+            assert_eq!(
+                text.escape_ascii().to_string(),
+                expected.escape_ascii().to_string()
+            );
+        }
+    }
+
     /// Each line was printed by Envoy 1.40 at 2026-11-21 12:12:13.687657 UTC, a Saturday.
     #[test]
     fn directives_print_as_envoys() {

@@ -2,6 +2,7 @@
 
 use crate::codec::CodecError;
 use memchr::memchr_iter;
+use std::cell::RefCell;
 
 /// Where the lines of a block end. Lines end with LF, a CR before it is part of the line end; an empty line ends all.
 #[derive(Debug, Default)]
@@ -12,8 +13,15 @@ pub(super) struct LineScanner {
     ends: Vec<u32>,
 }
 
-/// Line tables longer than this are given back after the message.
+/// Line tables longer than this are given back to the allocator after the message.
 const KEEP_LINES: usize = 128;
+/// Line tables kept by a thread.
+const POOLED: usize = 64;
+
+thread_local! {
+    /// Tables for the next message: a connection holds one only while it reads a head.
+    static POOL: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
+}
 
 impl LineScanner {
     /// Looks at what is new in `buf`. The length of the whole block once its empty line is there; `lead` lines (the
@@ -24,6 +32,9 @@ impl LineScanner {
         lead: usize,
         limit: usize,
     ) -> Result<Option<usize>, CodecError> {
+        if self.ends.capacity() == 0 {
+            self.ends = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
         let base = self.scanned;
         let window = buf.len().min(limit);
         for at in memchr_iter(b'\n', buf.get(base..window).unwrap_or_default()) {
@@ -67,8 +78,14 @@ impl LineScanner {
     /// Ready for the next block.
     pub(super) fn reset(&mut self) {
         self.scanned = 0;
-        self.ends.clear();
-        self.ends.shrink_to(KEEP_LINES);
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.clear();
+        ends.shrink_to(KEEP_LINES);
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOLED {
+                pool.push(ends);
+            }
+        });
     }
 }
 
