@@ -5,7 +5,6 @@ use super::{
     reply::Reply,
     state::{AdminState, ServerState},
 };
-use envoy_api::json;
 use http::StatusCode;
 use serde_json::json as object;
 

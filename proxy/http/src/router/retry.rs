@@ -2,7 +2,7 @@
 
 use super::failure::ResetReason;
 use crate::route::{RetryOn, RetryPolicy};
-use outrigger_core::{HeaderId, HeaderMap};
+use outrigger_core::{HeaderId, HeaderMap, HeaderName};
 use outrigger_upstream::{Cluster, Priority, RetryPermit};
 use std::{
     sync::Arc,
@@ -28,6 +28,31 @@ pub struct RetryState {
     remaining: u32,
     attempt: u32,
     permit: Option<RetryPermit>,
+    /// `x-envoy-retriable-status-codes` of an internal client.
+    asked_codes: Vec<u16>,
+    /// `x-envoy-retriable-header-names` of an internal client.
+    asked_headers: Vec<HeaderName>,
+}
+
+/// What an internal client says about retries, and what of it this version only takes out of the request.
+const CONTROL: [HeaderId; 7] = [
+    HeaderId::EnvoyRetryOn,
+    HeaderId::EnvoyRetryGrpcOn,
+    HeaderId::EnvoyMaxRetries,
+    HeaderId::EnvoyRetriableStatusCodes,
+    HeaderId::EnvoyRetriableHeaderNames,
+    HeaderId::EnvoyHedgeOnPerTryTimeout,
+    HeaderId::EnvoyUpstreamAltStatName,
+];
+
+/// The words of a comma-separated header.
+fn list(headers: &HeaderMap, id: HeaderId) -> impl Iterator<Item = &str> {
+    headers
+        .get_str(id)
+        .into_iter()
+        .flat_map(|words| words.split(','))
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 impl RetryState {
@@ -42,11 +67,13 @@ impl RetryState {
         let max_retries: Option<u32> = headers
             .get_str(HeaderId::EnvoyMaxRetries)
             .and_then(|v| v.parse().ok());
-        for id in [
-            HeaderId::EnvoyRetryOn,
-            HeaderId::EnvoyRetryGrpcOn,
-            HeaderId::EnvoyMaxRetries,
-        ] {
+        let asked_codes = list(headers, HeaderId::EnvoyRetriableStatusCodes)
+            .filter_map(|code| code.parse().ok())
+            .collect();
+        let asked_headers = list(headers, HeaderId::EnvoyRetriableHeaderNames)
+            .map(HeaderName::from)
+            .collect();
+        for id in CONTROL {
             headers.remove(id);
         }
         let policy = match policy {
@@ -70,6 +97,8 @@ impl RetryState {
             remaining,
             attempt: 0,
             permit: None,
+            asked_codes,
+            asked_headers,
         })
     }
 
@@ -137,8 +166,14 @@ impl RetryState {
             || on(RetryOn::GATEWAY_ERROR) && (502..=504).contains(&code)
             || on(RetryOn::RETRIABLE_4XX) && code == 409
             || on(RetryOn::RETRIABLE_STATUS_CODES)
-                && self.policy.retriable_status_codes.contains(&code)
-            || on(RetryOn::RETRIABLE_HEADERS) && self.policy.retriable_headers.any_match(response)
+                && (self.policy.retriable_status_codes.contains(&code)
+                    || self.asked_codes.contains(&code))
+            || on(RetryOn::RETRIABLE_HEADERS)
+                && (self.policy.retriable_headers.any_match(response)
+                    || self
+                        .asked_headers
+                        .iter()
+                        .any(|name| response.contains_name(name)))
             || self.wants_grpc_status(response)
     }
 

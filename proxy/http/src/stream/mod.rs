@@ -274,9 +274,13 @@ impl<'a> ActiveStream<'a> {
                 reply.body = direct.body.clone();
                 Step::Reply(reply)
             }
-            Action::NonForwarding => Step::Reply(
-                LocalReply::new(503, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
-            ),
+            Action::NonForwarding => {
+                hcm.stats.no_cluster.inc();
+                Step::Reply(
+                    LocalReply::new(503, "", "cluster_not_found")
+                        .flag(ResponseFlag::NoClusterFound),
+                )
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use envoy_api::{
             secrets_config_dump::StaticSecret,
         },
         config::{
-            bootstrap::v3::{Bootstrap, bootstrap::StaticResources},
+            bootstrap::v3::bootstrap::StaticResources,
             core::v3::{
                 Address as AddressProto, HealthStatus, Locality, Pipe, SocketAddress,
                 address::Address as AddressKind, socket_address::PortSpecifier,
@@ -31,7 +31,7 @@ use envoy_api::{
     },
     pool,
     prost_types::Timestamp,
-    to_dynamic, to_typed, unpack,
+    to_dynamic, unpack,
 };
 use outrigger_core::Address;
 use outrigger_upstream::{Cluster, Host, host::EdsHealth};
