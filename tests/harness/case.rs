@@ -15,6 +15,9 @@ pub struct Group {
     /// A place for YAML anchors; never read.
     #[serde(default)]
     pub definitions: Value,
+    /// What this version refuses: Envoy accepts the bootstrap, Outrigger ends and names each of these. The cases wait.
+    #[serde(default)]
+    pub refused: Vec<String>,
     #[serde(flatten)]
     pub config: Config,
     #[serde(default)]

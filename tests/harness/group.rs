@@ -53,13 +53,14 @@ pub fn run_area(area: &str) -> Result<()> {
         }
         group.cases.retain(|case| wanted(&case.name));
         if !group.cases.is_empty() {
-            run_group(&group, &mut known, &mut report).with_context(|| format!("{area}/{stem}"))?;
+            let name = format!("{area}/{stem}");
+            run_group(&name, &group, &mut known, &mut report).with_context(|| name.clone())?;
         }
     }
     report.finish(area, &known)
 }
 
-fn run_group(group: &Group, known: &mut Tracker, report: &mut Report) -> Result<()> {
+fn run_group(name: &str, group: &Group, known: &mut Tracker, report: &mut Report) -> Result<()> {
     let dir = tempfile::Builder::new()
         .prefix("outrigger-differential-")
         .tempdir()?;
@@ -68,20 +69,16 @@ fn run_group(group: &Group, known: &mut Tracker, report: &mut Report) -> Result<
         || Side::start(Role::Subject, group, &dir.path().join("subject")),
     );
     let mut oracle = oracle.context("Envoy refuses the group's bootstrap")?;
+    if !group.refused.is_empty() && !process::self_test() {
+        let found = refusal(&group.refused, subject.err());
+        report.add(format!("{name}/refused"), &found);
+        return Ok(());
+    }
     let mut subject = match subject {
         Ok(subject) => subject,
         Err(error) => {
-            let mut rest = Vec::new();
-            for case in &group.cases {
-                if known.explains(&case.name, "start") {
-                    report.add(case.name.clone(), &[]);
-                } else {
-                    rest.push(case.name.clone());
-                }
-            }
-            if !rest.is_empty() {
-                report.not_started(rest, &format!("{error:#}"));
-            }
+            let names = group.cases.iter().map(|case| case.name.clone()).collect();
+            report.not_started(names, &format!("{error:#}"));
             return Ok(());
         }
     };
@@ -114,6 +111,28 @@ fn run_group(group: &Group, known: &mut Tracker, report: &mut Report) -> Result<
         }
     }
     Ok(())
+}
+
+/// What a bootstrap that Outrigger is to refuse did instead, or which fields its complaint leaves out.
+fn refusal(fields: &[String], complaint: Option<anyhow::Error>) -> Vec<Difference> {
+    let difference = |oracle: String, subject: String| Difference {
+        facet: "refusal".to_owned(),
+        oracle: vec![oracle],
+        subject: subject.lines().map(str::to_owned).collect(),
+    };
+    let Some(complaint) = complaint else {
+        let oracle = "(refused by this version: now the cases can run)".to_owned();
+        return vec![difference(oracle, "serves".to_owned())];
+    };
+    let words = format!("{complaint:#}");
+    fields
+        .iter()
+        .filter(|field| !words.contains(field.as_str()))
+        .map(|field| {
+            let oracle = format!("(the message is to name `{field}`)");
+            difference(oracle, words.clone())
+        })
+        .collect()
 }
 
 /// One case on both sides, without what the case says is not to be compared.

@@ -42,6 +42,9 @@ pub struct Verdict {
     /// Also starts it to serve, and compares how it ends.
     #[serde(default)]
     pub serve: bool,
+    /// This version refuses what Envoy accepts. A version that accepts it too fails the case: then this goes.
+    #[serde(default)]
+    pub refused: bool,
     /// What Outrigger's message must contain: the resource and the field.
     #[serde(default)]
     pub names: Vec<String>,
@@ -75,6 +78,9 @@ pub fn run() -> Result<()> {
     report.finish("validation", &known)
 }
 
+/// How a program ends that accepts: `--mode validate`, and to serve.
+const ACCEPTS: [&str; 2] = ["exit status: 0", "serves"];
+
 fn judge(case: &Verdict) -> Result<Vec<Difference>> {
     let dir = tempfile::Builder::new()
         .prefix("outrigger-validation-")
@@ -92,7 +98,17 @@ fn judge(case: &Verdict) -> Result<Vec<Difference>> {
         }
         let mode = if serve { "serve" } else { "validate" };
         let said = message.lines().map(str::to_owned);
-        if expected != got {
+        let refused = case.refused && !process::self_test();
+        if refused && (!ACCEPTS.contains(&expected.as_str()) || ACCEPTS.contains(&got.as_str())) {
+            let oracle = vec![format!(
+                "{expected} (Envoy is to accept, Outrigger to refuse)"
+            )];
+            out.push(Difference {
+                facet: mode.to_owned(),
+                oracle,
+                subject: std::iter::once(got).chain(said).collect(),
+            });
+        } else if !refused && expected != got {
             let subject = std::iter::once(got).chain(said).collect();
             out.push(Difference {
                 facet: mode.to_owned(),

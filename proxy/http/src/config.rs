@@ -10,7 +10,7 @@ use crate::{
     stats::{HcmStats, Http1Stats, ListenerHttpStats},
 };
 use envoy_api::pb::envoy::{
-    config::core::v3::HttpProtocolOptions,
+    config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
     extensions::filters::network::http_connection_manager::v3::{
         HttpConnectionManager as Proto, http_connection_manager as hcm,
     },
@@ -192,7 +192,24 @@ fn request_headers(
         generate_request_id: proto.generate_request_id.unwrap_or(true),
         preserve_external_request_id: proto.preserve_external_request_id,
         local_address: local.address,
+        scheme: scheme(proto).at("scheme_header_transformation")?,
     })
+}
+
+/// `scheme_header_transformation.scheme_to_overwrite`.
+fn scheme(proto: &Proto) -> Result<Option<&'static str>, ConfigError> {
+    let transformation = proto
+        .scheme_header_transformation
+        .as_ref()
+        .and_then(|t| t.transformation.as_ref());
+    let Some(Transformation::SchemeToOverwrite(scheme)) = transformation else {
+        return Ok(None);
+    };
+    match scheme.as_str() {
+        "http" => Ok(Some("http")),
+        "https" => Ok(Some("https")),
+        _ => Err(ConfigError::new("value must be in list [http, https]").at("scheme_to_overwrite")),
+    }
 }
 
 fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {

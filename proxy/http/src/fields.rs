@@ -31,7 +31,7 @@ const FIELDS: &[Message] = &[
             ("http3_protocol_options", Rejected(LATER)),
             ("server_name", USED),
             ("server_header_transformation", USED),
-            ("scheme_header_transformation", Rejected(LATER)),
+            ("scheme_header_transformation", USED),
             ("max_request_headers_kb", USED),
             ("stream_idle_timeout", USED),
             ("stream_flush_timeout", Rejected(LATER)),
@@ -212,10 +212,33 @@ const FIELDS: &[Message] = &[
         name: "envoy.extensions.filters.http.header_mutation.v3.Mutations",
         fields: &[
             ("request_mutations", USED),
-            ("query_parameter_mutations", Rejected(LATER)),
+            ("query_parameter_mutations", USED),
             ("response_mutations", USED),
             ("response_trailers_mutations", USED),
             ("request_trailers_mutations", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValueMutation",
+        fields: &[("append", USED), ("remove", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValueAppend",
+        fields: &[
+            ("record", USED),
+            ("entry", Rejected("use record")),
+            ("action", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValuePair",
+        fields: &[("key", USED), ("value", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.SchemeHeaderTransformation",
+        fields: &[
+            ("scheme_to_overwrite", USED),
+            ("match_upstream", Rejected(LATER)),
         ],
     },
 ];

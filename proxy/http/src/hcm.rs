@@ -111,6 +111,8 @@ pub(crate) struct Connection {
     counted: bool,
     reported_rx: u64,
     reported_tx: u64,
+    /// Bytes of the requests so far: where the next one begins.
+    pub consumed: u64,
     remote_close: bool,
     pub active_request: bool,
     /// What the log of the listener says beside bytes.
@@ -147,6 +149,7 @@ impl HttpConnectionManager {
             counted: false,
             reported_rx: 0,
             reported_tx: 0,
+            consumed: 0,
             remote_close: false,
             active_request: false,
             summary: Summary::default(),
@@ -300,6 +303,14 @@ impl Connection {
         (self.reported_rx, self.reported_tx) = (rx, tx);
     }
 
+    /// The codec gives the connection up with a response under way.
+    pub fn break_off_request(&mut self) {
+        self.active_request = false;
+        let stats = &self.hcm.stats;
+        stats.downstream_cx_destroy_active_rq.inc();
+        stats.downstream_cx_destroy_local_active_rq.inc();
+    }
+
     /// The client has closed or reset the connection.
     pub fn set_remote_close(&mut self) {
         self.remote_close = true;
@@ -317,9 +328,17 @@ impl Connection {
     }
 
     async fn delayed_close(&mut self) {
-        let deadline = self.hcm.timeouts.delayed_close.map(|d| Instant::now() + d);
+        let timeout = self.hcm.timeouts.delayed_close;
+        let mut deadline = timeout.map(|d| Instant::now() + d);
+        let mut written = self.codec.bytes_written();
         let timed_out = poll_fn(|cx| {
-            match self.codec.poll_flush(cx) {
+            let flushed = self.codec.poll_flush(cx);
+            if self.codec.bytes_written() > written {
+                // A slow reader is not cut off in the middle of what it still takes.
+                written = self.codec.bytes_written();
+                deadline = timeout.map(|d| Instant::now() + d);
+            }
+            match flushed {
                 Poll::Ready(Ok(())) if deadline.is_none() => return Poll::Ready(false),
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
                 _ => {}

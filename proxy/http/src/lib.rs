@@ -20,6 +20,8 @@ pub mod router;
 pub mod stats;
 mod stream;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timeout;
 
 pub use config::ListenerContext;

@@ -48,33 +48,37 @@ impl LocalReply {
         self
     }
 
-    /// Writes the response head. To a gRPC client every reply is a trailers-only 200; returns the body to send.
-    pub fn write_head(&self, grpc: bool, head: &mut HeaderMap) -> Bytes {
+    /// Writes the response head. To a gRPC client every reply is a trailers-only 200; returns the body to send. What the
+    /// `route` does to responses comes before the body's headers, so that it may set the content type.
+    pub fn write_head(
+        &self,
+        grpc: bool,
+        head: &mut HeaderMap,
+        route: impl FnOnce(&mut HeaderMap),
+    ) -> Bytes {
         head.clear();
         let mut digits = itoa::Buffer::new();
+        head.append(HeaderId::Status, digits.format(self.code).as_bytes());
+        for (id, value) in &self.headers {
+            head.append(*id, value);
+        }
+        route(head);
         if grpc {
-            head.append(HeaderId::Status, b"200");
-            head.append(HeaderId::ContentType, b"application/grpc");
-            head.append(
+            head.set(HeaderId::Status, b"200");
+            head.set(HeaderId::ContentType, b"application/grpc");
+            head.set(
                 HeaderId::GrpcStatus,
                 digits
                     .format(self.grpc_status.unwrap_or_else(|| grpc_status(self.code)))
                     .as_bytes(),
             );
             if !self.body.is_empty() {
-                head.append(HeaderId::GrpcMessage, &percent_encode(&self.body));
-            }
-            for (id, value) in &self.headers {
-                head.append(*id, value);
+                head.set(HeaderId::GrpcMessage, &percent_encode(&self.body));
             }
             return Bytes::new();
         }
-        head.append(HeaderId::Status, digits.format(self.code).as_bytes());
-        for (id, value) in &self.headers {
-            head.append(*id, value);
-        }
         if !self.body.is_empty() {
-            head.append(
+            head.set(
                 HeaderId::ContentLength,
                 digits.format(self.body.len()).as_bytes(),
             );
@@ -140,7 +144,10 @@ mod tests {
         let reply = LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
             .header(HeaderId::EnvoyOverloaded, &b"true"[..]);
         let mut head = HeaderMap::new();
-        assert_eq!(reply.write_head(false, &mut head), "no healthy upstream");
+        assert_eq!(
+            reply.write_head(false, &mut head, |_| {}),
+            "no healthy upstream"
+        );
         assert_eq!(
             lines(&head),
             [
@@ -153,9 +160,25 @@ mod tests {
     }
 
     #[test]
+    fn the_route_may_set_the_type() {
+        let mut head = HeaderMap::new();
+        LocalReply::new(200, "{}", "x").write_head(false, &mut head, |head| {
+            head.set(HeaderId::ContentType, b"application/json");
+        });
+        assert_eq!(
+            lines(&head),
+            [
+                ":status: 200",
+                "content-type: application/json",
+                "content-length: 2"
+            ]
+        );
+    }
+
+    #[test]
     fn an_empty_reply_has_no_type() {
         let mut head = HeaderMap::new();
-        LocalReply::new(404, "", "route_not_found").write_head(false, &mut head);
+        LocalReply::new(404, "", "route_not_found").write_head(false, &mut head, |_| {});
         assert_eq!(lines(&head), [":status: 404"]);
     }
 
@@ -163,7 +186,7 @@ mod tests {
     fn a_grpc_client_gets_trailers_only() {
         let mut head = HeaderMap::new();
         let reply = LocalReply::new(404, "a%\n", "x");
-        assert!(reply.write_head(true, &mut head).is_empty());
+        assert!(reply.write_head(true, &mut head, |_| {}).is_empty());
         assert_eq!(
             lines(&head),
             [

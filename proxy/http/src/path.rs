@@ -2,7 +2,7 @@
 
 use crate::{
     hcm::HttpConnectionManager,
-    local_reply::LocalReply,
+    local_reply::{LocalReply, is_grpc},
     normalize,
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Slashes;
@@ -58,11 +58,12 @@ fn sanitize_path(headers: &mut HeaderMap, hcm: &HttpConnectionManager) -> Result
         .get(HeaderId::Path)
         .and_then(normalize::unescape_slashes)
     {
+        // The log of a refused request shows the path without escapes.
+        headers.set(HeaderId::Path, &unescaped);
         match options.escaped_slashes {
             Slashes::RejectRequest => return Err(refused()),
             action => redirect = action == Slashes::UnescapeAndRedirect,
         }
-        headers.set(HeaderId::Path, &unescaped);
     }
     if options.normalize
         && let Some(path) = headers.get(HeaderId::Path)
@@ -76,6 +77,10 @@ fn sanitize_path(headers: &mut HeaderMap, hcm: &HttpConnectionManager) -> Result
             .and_then(normalize::merge_slashes)
     {
         headers.set(HeaderId::Path, &merged);
+    }
+    if redirect && is_grpc(headers) {
+        // A gRPC client follows no redirects.
+        return Err(refused());
     }
     if redirect {
         hcm.stats

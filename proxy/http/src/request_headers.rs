@@ -31,6 +31,8 @@ pub struct RequestHeaderConfig {
     pub preserve_external_request_id: bool,
     /// Appended to XFF in place of a loopback peer.
     pub local_address: Option<IpAddr>,
+    /// `scheme_header_transformation`: what every request is said to have come by.
+    pub scheme: Option<&'static str>,
 }
 
 /// What the mutations found out.
@@ -90,14 +92,26 @@ pub fn mutate(
         headers.set(HeaderId::ForwardedProto, b"http");
     }
     if config.append_x_forwarded_port
-        && config.use_remote_address
-        && (config.xff_num_trusted_hops == 0 || !headers.contains(HeaderId::ForwardedPort))
+        && (config.use_remote_address && config.xff_num_trusted_hops == 0
+            || !headers.contains(HeaderId::ForwardedPort))
         && let Some(local) = connection.local_address.ip()
     {
         headers.set(
             HeaderId::ForwardedPort,
             itoa::Buffer::new().format(local.port()).as_bytes(),
         );
+    }
+
+    // Only a request in absolute form says its scheme itself.
+    if !headers.contains(HeaderId::Scheme) {
+        let https = headers
+            .get(HeaderId::ForwardedProto)
+            .is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+        headers.set(HeaderId::Scheme, if https { b"https" } else { b"http" });
+    }
+    if let Some(scheme) = config.scheme {
+        headers.set(HeaderId::Scheme, scheme.as_bytes());
+        headers.set(HeaderId::ForwardedProto, scheme.as_bytes());
     }
 
     let client = remote_address.as_ref().unwrap_or(peer);

@@ -46,6 +46,7 @@ stat_group! {
         gauge total_listeners_active,
         gauge total_listeners_draining,
         gauge total_listeners_warming,
+        gauge workers_pinned,
         gauge workers_started,
     }
 }

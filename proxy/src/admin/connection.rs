@@ -17,10 +17,20 @@ stat_group! {
     /// `listener.admin.`
     pub struct ListenerStats {
         counter downstream_cx_destroy,
+        counter downstream_cx_overflow,
+        counter downstream_cx_overload_reject,
         counter downstream_cx_total,
+        counter downstream_cx_transport_socket_connect_timeout,
+        counter downstream_global_cx_overflow,
+        counter downstream_listener_filter_error,
+        counter downstream_listener_filter_remote_close,
+        counter downstream_pre_cx_timeout,
+        counter no_filter_chain_match,
         counter main_thread_cx_total = "main_thread.downstream_cx_total",
         gauge downstream_cx_active,
+        gauge downstream_pre_cx_active,
         gauge main_thread_cx_active = "main_thread.downstream_cx_active",
+        histogram(Unspecified) connections_accepted_per_socket_event,
         histogram(Milliseconds) downstream_cx_length_ms,
     }
 }
@@ -53,6 +63,9 @@ impl AdminStats {
         self.listener.downstream_cx_active.inc();
         self.listener.main_thread_cx_total.inc();
         self.listener.main_thread_cx_active.inc();
+        self.listener
+            .connections_accepted_per_socket_event
+            .record(1);
         OpenConnection {
             stats: self.clone(),
             since: Instant::now(),

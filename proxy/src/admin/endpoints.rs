@@ -80,6 +80,7 @@ const INVERT: Param = param("invert_filter", "Invert the filter regex");
 /// In alphabetical order, with Envoy's texts.
 pub static ENDPOINTS: &[Endpoint] = &[
     read("/", "Admin home page", &[], home::home),
+    read("/certs", "print certs on machine", &[], server_info::certs),
     read(
         "/clusters",
         "upstream cluster status",
@@ -146,6 +147,15 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "print the hot restart compatibility version",
         &[],
         server_info::hot_restart_version,
+    ),
+    read(
+        "/init_dump",
+        "dump current Envoy init manager information (experimental)",
+        &[param(
+            "mask",
+            "The desired component to dump unready targets. The mask is parsed as a Protobuf::FieldMask. For example, get the unready targets of all listeners with /init_dump?mask=listener`",
+        )],
+        server_info::init_dump,
     ),
     read(
         "/listeners",

@@ -10,7 +10,7 @@ use super::{
     state::AdminState,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -151,6 +151,10 @@ impl Server {
         }
         headers.insert(header::DATE, connection::date());
         headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
+        // hyper would write it last; Envoy writes it before the coding.
+        if wants_close(&head.headers) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
@@ -179,6 +183,18 @@ impl Server {
         };
         (endpoint.handle)(&self.state, &params)
     }
+}
+
+/// The client asks for the end of the connection after this answer.
+fn wants_close(headers: &HeaderMap) -> bool {
+    let tokens = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tokens
+        .into_iter()
+        .any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
 /// The form that a POST brings. Any other body is read and forgotten.

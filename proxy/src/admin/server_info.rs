@@ -1,4 +1,4 @@
-//! `/ready`, `/server_info` and `/hot_restart_version`.
+//! `/ready`, `/server_info`, `/hot_restart_version`, and what `/certs` and `/init_dump` say of a server that has neither.
 
 use super::{
     params::Params,
@@ -38,6 +38,16 @@ pub fn server_info(state: &AdminState, _: &Params) -> Reply {
         fields.insert("hot_restart_initializing".into(), false.into());
     }
     Reply::json(&info)
+}
+
+/// Without TLS no certificate is loaded.
+pub fn certs(_: &AdminState, _: &Params) -> Reply {
+    Reply::json(&object!({"certificates": []}))
+}
+
+/// Static resources are ready at once: no target is ever waited for.
+pub fn init_dump(_: &AdminState, _: &Params) -> Reply {
+    Reply::json(&object!({}))
 }
 
 pub fn hot_restart_version(_: &AdminState, _: &Params) -> Reply {

@@ -10,7 +10,7 @@ use crate::{
     stats::{ClusterStats, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
-use outrigger_core::{Context, stream_info::ClusterInfo};
+use outrigger_core::{Context, runtime::RuntimeUint32, stream_info::ClusterInfo};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -25,6 +25,8 @@ pub struct Cluster {
     responses: Arc<ResponseStats>,
     hosts: ArcSwap<HostSet>,
     concurrency: usize,
+    /// `upstream.maintenance_mode.<cluster>`: percentage of the requests that are turned away.
+    maintenance: RuntimeUint32,
     /// The tasks that find its hosts; they end with it.
     discovery: Mutex<JoinSet<()>>,
     /// It came from the control plane: `added_via_api`.
@@ -36,6 +38,8 @@ impl Cluster {
     pub(crate) fn new(info: ClusterInfo, config: ClusterConfig, context: &Context) -> Self {
         let prefix = format!("cluster.{}.", info.observability_name);
         let stats = context.stats.register(&prefix, ClusterStats::default());
+        // A static cluster never warms, and Envoy says so.
+        stats.warming_state.set(0);
         let breakers = CircuitBreakers::new(
             config.thresholds_default,
             config.thresholds_high,
@@ -49,8 +53,10 @@ impl Cluster {
             context.concurrency,
             &stats,
         );
+        let maintenance = format!("upstream.maintenance_mode.{}", info.name);
         Self {
             info: Arc::new(info),
+            maintenance: RuntimeUint32::new(0, &maintenance, &context.runtime),
             responses: context.stats.register(&prefix, ResponseStats::default()),
             config: Arc::new(config),
             stats,
@@ -91,6 +97,11 @@ impl Cluster {
             self.stats.upstream_cx_none_healthy.inc();
         }
         host
+    }
+
+    /// Whether the runtime turns this request away; `random` decides where only some are.
+    pub fn in_maintenance(&self, random: u64) -> bool {
+        random % 100 < self.maintenance.get().into()
     }
 
     /// A connection for one HTTP/1 request. Dropping the future cancels.

@@ -150,6 +150,9 @@ impl Walk<'_> {
         if message.descriptor().full_name() != "google.protobuf.Any" {
             return self.message(message);
         }
+        if is_empty_any(message) {
+            return;
+        }
         let inner = open_any(message);
         let known = inner.as_ref().filter(|m| {
             self.tables
@@ -172,6 +175,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// An Any without a type holds nothing; that it is set may mean something to its parent.
+fn is_empty_any(any: &DynamicMessage) -> bool {
+    let url = any.get_field_by_name("type_url");
+    url.as_deref().and_then(Value::as_str) == Some("")
 }
 
 /// Envoy names an extension beside its configuration.

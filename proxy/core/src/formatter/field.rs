@@ -6,7 +6,7 @@ use super::{
     durations::millis,
 };
 use crate::{
-    Address, HeaderMap,
+    Address, HeaderId, HeaderMap,
     stream_info::{ClusterInfo, DetectedCloseType, HostInfo},
     uuid,
 };
@@ -205,7 +205,14 @@ impl TextField {
             Self::ResponseFlagsLong => return put_flags(cx, out, crate::ResponseFlag::long),
             Self::RouteName => present(&info.route.as_ref()?.name)?,
             Self::SpanId => info.span_id.as_deref()?,
-            Self::StreamId => info.request_id.as_deref()?,
+            Self::StreamId => match &info.request_id {
+                Some(id) => id,
+                None => {
+                    // A client's own id may be any bytes.
+                    out.extend_from_slice(cx.request?.get(HeaderId::RequestId)?);
+                    return Some(());
+                }
+            },
             Self::Ja3 => info.connection.client_hello.ja3.as_deref()?,
             Self::Ja4 => info.connection.client_hello.ja4.as_deref()?,
             Self::TraceId => info.trace_id.as_deref()?,

@@ -1,5 +1,6 @@
 //! `envoy.filters.http.header_mutation`: changes headers and trailers, the same way for every request or route by route.
 
+use super::query_mutation::QueryMutations;
 use crate::{
     route::{FilterOverride, HeaderMutations, RouteMatch},
     stream::ActiveStream,
@@ -21,6 +22,8 @@ pub struct HeaderMutation {
 #[derive(Debug)]
 struct Mutations {
     request: HeaderMutations,
+    /// After the request's headers.
+    query_parameters: QueryMutations,
     response: HeaderMutations,
     request_trailers: HeaderMutations,
     response_trailers: HeaderMutations,
@@ -31,6 +34,8 @@ impl Mutations {
         let proto = proto.cloned().unwrap_or_default();
         Ok(Self {
             request: HeaderMutations::compile(&proto.request_mutations).at("request_mutations")?,
+            query_parameters: QueryMutations::compile(&proto.query_parameter_mutations)
+                .at("query_parameter_mutations")?,
             response: HeaderMutations::compile(&proto.response_mutations)
                 .at("response_mutations")?,
             request_trailers: HeaderMutations::compile(&proto.request_trailers_mutations)
@@ -59,7 +64,8 @@ impl HeaderMutation {
     pub(crate) fn decode_headers(&self, name: &str, stream: &mut ActiveStream<'_>) {
         let (headers, info) = (&mut stream.messages.request, &stream.info);
         self.each(name, stream.route.as_ref(), |m| {
-            m.request.evaluate_request(headers, info)
+            m.request.evaluate_request(headers, info);
+            m.query_parameters.apply(headers, info);
         });
     }
 
@@ -94,17 +100,15 @@ impl HeaderMutation {
     /// The filter's own mutations, then those of the route's levels: the last to speak wins.
     fn each(&self, name: &str, route: Option<&RouteMatch>, mut apply: impl FnMut(&Mutations)) {
         apply(&self.mutations);
-        let Some(overrides) = route.map(|r| &r.route.per_filter).filter(|o| !o.is_empty()) else {
+        let Some(found) = route else {
             return;
         };
-        let levels: Vec<&Mutations> = overrides
-            .all(name)
-            .filter_map(|o| o.downcast_ref())
-            .collect();
+        let levels = found.route.per_filter.all(name);
+        let levels = levels.filter_map(|level| level.downcast_ref());
         if self.most_specific_wins {
-            levels.into_iter().for_each(apply);
+            levels.for_each(apply);
         } else {
-            levels.into_iter().rev().for_each(apply);
+            levels.rev().for_each(apply);
         }
     }
 }

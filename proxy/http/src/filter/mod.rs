@@ -4,6 +4,7 @@
 //! route table.
 
 pub mod header_mutation;
+mod query_mutation;
 
 use crate::{
     local_reply::LocalReply,
@@ -48,8 +49,18 @@ enum HttpFilter {
 #[derive(Debug)]
 struct NamedFilter {
     name: Arc<str>,
+    /// Unless the route enables it.
     disabled: bool,
     filter: HttpFilter,
+}
+
+impl NamedFilter {
+    fn is_disabled(&self, stream: &ActiveStream<'_>) -> bool {
+        let route = stream.route.as_ref();
+        route
+            .and_then(|found| found.route.per_filter.disabled(&self.name))
+            .unwrap_or(self.disabled)
+    }
 }
 
 /// The filters of one connection manager, and the router behind them.
@@ -81,7 +92,10 @@ impl FilterChain {
 
     /// Runs the request through the filters in order.
     pub(crate) fn decode_headers(&self, stream: &mut ActiveStream<'_>) -> Decision {
-        for named in self.filters.iter().filter(|f| !f.disabled) {
+        for named in &self.filters {
+            if named.is_disabled(stream) {
+                continue;
+            }
             match &named.filter {
                 HttpFilter::HeaderMutation(filter) => filter.decode_headers(&named.name, stream),
             }
@@ -91,7 +105,10 @@ impl FilterChain {
 
     /// Runs the response through the filters in reverse.
     pub(crate) fn encode_headers(&self, stream: &mut ActiveStream<'_>) {
-        for named in self.filters.iter().rev().filter(|f| !f.disabled) {
+        for named in self.filters.iter().rev() {
+            if named.is_disabled(stream) {
+                continue;
+            }
             match &named.filter {
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&named.name, stream),
             }
@@ -100,7 +117,10 @@ impl FilterChain {
 
     /// Runs request trailers through the filters in order.
     pub(crate) fn decode_trailers(&self, stream: &mut ActiveStream<'_>) {
-        for named in self.filters.iter().filter(|f| !f.disabled) {
+        for named in &self.filters {
+            if named.is_disabled(stream) {
+                continue;
+            }
             match &named.filter {
                 HttpFilter::HeaderMutation(filter) => filter.decode_trailers(&named.name, stream),
             }
@@ -109,7 +129,10 @@ impl FilterChain {
 
     /// Runs response trailers through the filters in reverse.
     pub(crate) fn encode_trailers(&self, stream: &mut ActiveStream<'_>) {
-        for named in self.filters.iter().rev().filter(|f| !f.disabled) {
+        for named in self.filters.iter().rev() {
+            if named.is_disabled(stream) {
+                continue;
+            }
             match &named.filter {
                 HttpFilter::HeaderMutation(filter) => filter.encode_trailers(&named.name, stream),
             }
@@ -119,13 +142,13 @@ impl FilterChain {
 
 impl PerFilterConfig for FilterChain {
     /// The type of the config says which filter it is for; the name says which instance.
-    fn compile(&self, filter: &str, config: &Any) -> Result<Option<FilterOverride>, ConfigError> {
+    fn compile(&self, _name: &str, config: &Any) -> Result<Option<FilterOverride>, ConfigError> {
         match type_name(&config.type_url) {
             HEADER_MUTATION_PER_ROUTE => {
                 let proto: HeaderMutationPerRoute = unpack_config(config)?;
                 Ok(Some(header_mutation::compile_override(&proto)?))
             }
-            _ => Err(no_implementation(filter, &config.type_url)),
+            _ => Ok(None),
         }
     }
 }

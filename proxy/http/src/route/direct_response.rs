@@ -6,7 +6,7 @@ use envoy_api::pb::envoy::config::{
     route::v3::DirectResponseAction as Proto,
 };
 use outrigger_core::{
-    ConfigError,
+    ConfigError, HeaderId, HeaderMap,
     error::{ConfigResult, required},
 };
 use std::fs;
@@ -33,6 +33,16 @@ impl DirectResponse {
             None => Bytes::new(),
         };
         Ok(Self { status, body })
+    }
+
+    /// The `location` that Envoy adds to a reply that is a redirect or says `201 Created`: the request's own URL.
+    pub fn location(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
+        if self.status != 201 && self.status / 100 != 3 {
+            return None;
+        }
+        let part = |id| headers.get(id).unwrap_or_default();
+        let (scheme, host) = (part(HeaderId::Scheme), part(HeaderId::Authority));
+        Some([scheme, b"://", host, part(HeaderId::Path)].concat())
     }
 }
 

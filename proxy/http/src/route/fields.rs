@@ -93,6 +93,10 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.config.route.v3.FilterConfig",
+        fields: &[("config", USED), ("is_optional", USED), ("disabled", USED)],
+    },
+    Message {
         name: "envoy.config.route.v3.RouteList",
         fields: &[("routes", USED)],
     },

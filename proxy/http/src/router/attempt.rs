@@ -6,12 +6,11 @@ use crate::{
         ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
         server::RequestError,
     },
-    grpc_timeout,
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
 use bytes::Bytes;
-use outrigger_core::HeaderId;
+use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
 use outrigger_upstream::{
     CloseReason, ClusterConfig, Http1Connection, PoolFailure,
     config::HeaderKeyFormat as UpstreamKeyFormat,
@@ -78,14 +77,14 @@ struct TryDeadlines {
 impl Forwarding {
     /// Runs one attempt up to the head of a final response.
     pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
+        stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
         };
         let described = Arc::clone(&host.info());
-        stream.info.upstream.hosts_attempted.push(described.clone());
+        forget_last_attempt(&mut stream.info);
         stream.info.upstream.host = Some(described);
         self.tried.push(host.clone());
-        stream.info.attempt_count += 1;
         self.host = Some(host.clone());
 
         let mut deadlines = TryDeadlines::default();
@@ -125,7 +124,13 @@ impl Forwarding {
     }
 
     fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
-        stream.info.upstream.pool_ready = None;
+        let begin = stream.info.timing.upstream_connect_begin;
+        let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
+        stream.info.upstream.pool_ready = waited;
+        if failure.host.is_none() {
+            // The request could not even wait for the host.
+            stream.info.upstream.host = None;
+        }
         AttemptEnd::Reset {
             reason: failure.into(),
             sent: false,
@@ -141,6 +146,7 @@ impl Forwarding {
         let now = now.saturating_duration_since(stream.info.start);
         let upstream = &mut stream.info.upstream;
         upstream.pool_ready = Some(now.saturating_sub(begin));
+        upstream.hosts_attempted.extend(upstream.host.clone());
         upstream.connection_id = Some(connection.info.id);
         upstream.connection_ids_attempted.push(connection.info.id);
         upstream.local_address = Some(connection.info.local_address.clone());
@@ -169,6 +175,11 @@ impl Forwarding {
             exchange.close(CloseReason::Local);
             return AttemptEnd::Unwritable(error);
         }
+        stream.info.upstream.header_bytes_sent = exchange.header_bytes_sent();
+        stream.info.upstream.decompressed_header_bytes_sent = exchange.header_bytes_sent();
+        if stream.request_complete {
+            stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
+        }
         for piece in queue {
             exchange.send_data(piece);
         }
@@ -179,7 +190,9 @@ impl Forwarding {
         let end = poll_fn(|cx| self.poll_exchange(cx, stream, &mut exchange, &mut deadlines)).await;
         let end = match end {
             Ok(status) => {
-                stream.info.upstream.header_bytes_received = exchange.head_bytes();
+                let received = exchange.header_bytes_received();
+                stream.info.upstream.header_bytes_received = received;
+                stream.info.upstream.decompressed_header_bytes_received = received;
                 return AttemptEnd::Head {
                     exchange: Box::new(exchange),
                     status,
@@ -196,7 +209,10 @@ impl Forwarding {
                     ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
                     ExchangeError::Protocol(_) => {
                         self.cluster.stats.upstream_cx_protocol_error.inc();
-                        CloseReason::Local
+                        match exchange.ended() {
+                            true => CloseReason::Remote,
+                            false => CloseReason::Local,
+                        }
                     }
                 };
                 exchange.close(close);
@@ -204,6 +220,7 @@ impl Forwarding {
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
                     stream.info.attempt_count -= 1;
+                    self.tried.pop();
                     return AttemptEnd::Stale;
                 }
                 AttemptEnd::Reset { reason, sent: true }
@@ -231,27 +248,10 @@ impl Forwarding {
                 digits.format(stream.info.attempt_count).as_bytes(),
             );
         }
-        let elapsed = if stream.info.attempt_count > 1 {
-            self.started.elapsed()
-        } else {
-            Duration::ZERO
-        };
-        let expected = self.timeouts.expected(elapsed);
-        if let Some(left) = expected
-            && self.timeouts.tell_grpc
-        {
-            grpc_timeout::write(request, left);
-        }
-        if !self.config.suppress_envoy_headers {
-            match expected {
-                Some(left) => {
-                    let left = digits.format(left.as_millis());
-                    request.set(HeaderId::EnvoyExpectedRqTimeoutMs, left.as_bytes());
-                }
-                None => {
-                    request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
-                }
-            }
+        if stream.info.attempt_count > 1 {
+            let keep_own = !self.config.suppress_envoy_headers;
+            let elapsed = self.started.elapsed();
+            self.timeouts.write_expected(request, elapsed, keep_own);
         }
         if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
             let keep_original = !self.config.suppress_envoy_headers;
@@ -337,6 +337,8 @@ impl Forwarding {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
                     let now = Instant::now();
+                    let elapsed = now.saturating_duration_since(stream.info.start);
+                    stream.info.timing.upstream_tx_end = Some(elapsed);
                     self.arm_route(stream, now);
                     self.arm_try(stream, deadlines, now);
                 }
@@ -462,6 +464,27 @@ impl Forwarding {
             Interrupt::Disconnected(error) => Err(Outcome::Disconnected(error)),
         }
     }
+}
+
+/// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.
+fn forget_last_attempt(info: &mut StreamInfo) {
+    if info.upstream.host.is_none() {
+        return;
+    }
+    let last = std::mem::take(&mut info.upstream);
+    info.upstream = UpstreamInfo {
+        hosts_attempted: last.hosts_attempted,
+        connection_ids_attempted: last.connection_ids_attempted,
+        wire_bytes_sent: last.wire_bytes_sent,
+        wire_bytes_received: last.wire_bytes_received,
+        filter_state: last.filter_state,
+        ..UpstreamInfo::default()
+    };
+    let timing = &mut info.timing;
+    timing.upstream_connect_end = None;
+    timing.upstream_tx_begin = None;
+    timing.upstream_tx_end = None;
+    timing.upstream_rx_begin = None;
 }
 
 /// What a cluster's options say to the codec.

@@ -161,6 +161,14 @@ impl Forwarding {
             ));
         };
         stream.info.cluster = Some(cluster.info.clone());
+        if cluster.in_maintenance(stream.info.stream_id) {
+            cluster.stats.upstream_rq_maintenance_mode.inc();
+            cluster.charge_response(503, stream.internal, false);
+            let reply = LocalReply::new(503, "maintenance mode", "maintenance_mode")
+                .flag(ResponseFlag::UpstreamOverflow)
+                .header(HeaderId::EnvoyOverloaded, &b"true"[..]);
+            return Err(Box::new(reply));
+        }
         let request = &mut stream.messages.request;
         let timeouts = Timeouts::of(
             forward,
@@ -170,11 +178,14 @@ impl Forwarding {
             cluster.config.max_stream_duration,
         );
         let retry = RetryState::new(forward.retry_policy.as_ref(), request);
+        timeouts.write_expected(request, Duration::ZERO, !config.suppress_envoy_headers);
         route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
         let limit = if retry.is_some() {
             replay_limit(&route, hcm.buffer_limit)
-        } else {
+        } else if Self::is_idempotent(stream.method) {
             STALE_REPLAY_LIMIT
+        } else {
+            0
         };
         Ok(Self {
             priority: forward.priority,
@@ -240,7 +251,7 @@ impl Forwarding {
         }
         self.cluster
             .charge_response(status, stream.internal, self.canary);
-        self.finish_head(stream);
+        self.finish_head(stream, status);
         None
     }
 
@@ -255,8 +266,9 @@ impl Forwarding {
     }
 
     /// The router's own headers on the response, then the route's.
-    fn finish_head(&self, stream: &mut ActiveStream<'_>) {
+    fn finish_head(&self, stream: &mut ActiveStream<'_>, status: u16) {
         stream.info.details = Cow::Borrowed("via_upstream");
+        stream.info.response_code = status;
         let response = &mut stream.messages.response;
         if !self.config.suppress_envoy_headers {
             if let Some(received) = stream.info.timing.downstream_rx_end {
@@ -420,6 +432,18 @@ fn replay_limit(route: &RouteMatch, buffer_limit: usize) -> usize {
         .request_body_buffer_limit
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     asked.unwrap_or(buffer_limit)
+}
+
+/// Names the route's cluster to the log of a request that does not come as far as the router.
+pub(crate) fn name_cluster(stream: &mut ActiveStream<'_>) {
+    let Some(found) = &stream.route else {
+        return;
+    };
+    if let Action::Forward(forward) = &found.route.action
+        && let Some(cluster) = find_cluster(forward, stream)
+    {
+        stream.info.cluster = Some(cluster.info.clone());
+    }
 }
 
 /// The cluster of a route; `None` is Envoy's `cluster_not_found`.

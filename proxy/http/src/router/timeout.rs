@@ -80,8 +80,30 @@ impl Timeouts {
         timeouts
     }
 
-    /// `x-envoy-expected-rq-timeout-ms` of an attempt that starts `elapsed` after the first one.
-    pub fn expected(&self, elapsed: Duration) -> Option<Duration> {
+    /// Tells the upstream how long an attempt may take that starts `elapsed` after the first one: in `grpc-timeout`, and in
+    /// `x-envoy-expected-rq-timeout-ms` unless Envoy's headers are suppressed.
+    pub fn write_expected(&self, request: &mut HeaderMap, elapsed: Duration, envoy_headers: bool) {
+        let expected = self.expected(elapsed);
+        if let Some(left) = expected
+            && self.tell_grpc
+        {
+            grpc_timeout::write(request, left);
+        }
+        if !envoy_headers {
+            return;
+        }
+        match expected {
+            Some(left) => request.set(
+                HeaderId::EnvoyExpectedRqTimeoutMs,
+                itoa::Buffer::new().format(left.as_millis()).as_bytes(),
+            ),
+            None => {
+                request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
+            }
+        }
+    }
+
+    fn expected(&self, elapsed: Duration) -> Option<Duration> {
         // Zero would mean no limit.
         let left = self
             .global

@@ -87,7 +87,7 @@ impl ActiveStream<'_> {
                 self.connection.summary.flags.set(flag);
                 self.info.set_flag(flag);
                 self.info.details = Cow::Borrowed(error.details);
-                self.connection.active_request = false;
+                self.connection.break_off_request();
                 self.log();
                 Some(Close::Delayed)
             }
@@ -142,7 +142,8 @@ impl ActiveStream<'_> {
             response: self.response_started.then_some(&self.messages.response),
             trailers: Some(&self.messages.response_trailers),
             info: &self.info,
-            local_reply_body: &self.local_body,
+            // Envoy shows it to the format of local replies alone.
+            local_reply_body: b"",
             log_type,
         });
     }
@@ -154,14 +155,12 @@ impl ActiveStream<'_> {
 
     fn log_at(&mut self, elapsed: Duration) {
         self.info.timing.complete = Some(elapsed);
-        let (read, written) = self.bytes_before;
+        self.logged = true;
+        let codec = &self.connection.codec;
+        let (received, sent) = (codec.bytes_consumed(), codec.bytes_encoded());
         self.info.downstream_wire_bytes_received =
-            self.connection.codec.bytes_read().saturating_sub(read);
-        self.info.downstream_wire_bytes_sent = self
-            .connection
-            .codec
-            .bytes_written()
-            .saturating_sub(written);
+            received.saturating_sub(self.connection.consumed);
+        self.info.downstream_wire_bytes_sent = sent.saturating_sub(self.encoded_before);
         self.log_line(AccessLogType::DownstreamEnd);
         let hcm = &self.connection.hcm;
         hcm.stats

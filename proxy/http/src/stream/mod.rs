@@ -64,9 +64,8 @@ pub(crate) struct ActiveStream<'a> {
     /// The client asked for `connection: close`.
     saw_connection_close: bool,
     response_started: bool,
-    /// Body of a local reply, for `%LOCAL_REPLY_BODY%`.
-    local_body: Bytes,
-    bytes_before: (u64, u64),
+    encoded_before: u64,
+    logged: bool,
 }
 
 /// Where a request goes after its head was looked at.
@@ -95,10 +94,7 @@ impl<'a> ActiveStream<'a> {
             upstream: None,
             periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
         };
-        let bytes_before = (
-            connection.codec.bytes_read(),
-            connection.codec.bytes_written(),
-        );
+        let encoded_before = connection.codec.bytes_encoded();
         Self {
             connection,
             messages,
@@ -111,8 +107,8 @@ impl<'a> ActiveStream<'a> {
             grpc: false,
             saw_connection_close: false,
             response_started: false,
-            local_body: Bytes::new(),
-            bytes_before,
+            encoded_before,
+            logged: false,
         }
     }
 
@@ -169,7 +165,9 @@ impl<'a> ActiveStream<'a> {
         let stats = &self.connection.hcm.stats;
         stats.charge_request(head.protocol);
         self.info.protocol = Some(head.protocol);
-        self.info.downstream_header_bytes_received = head.head_bytes as u64;
+        let header_bytes = head.header_bytes as u64;
+        self.info.downstream_header_bytes_received = header_bytes;
+        self.info.downstream_decompressed_header_bytes_received = header_bytes;
         self.method = head.method;
         self.saw_connection_close = !head.keep_alive;
         self.request_complete = self.connection.codec.request_complete();
@@ -224,7 +222,10 @@ impl<'a> ActiveStream<'a> {
         self.internal = origin.internal;
         self.info.remote_address = origin.remote_address;
 
-        self.route = hcm.routes.find(&self.messages.request, &self.info);
+        // Envoy finds no route for a request that says by what it came, but says nothing.
+        if self.messages.request.get(HeaderId::ForwardedProto) != Some(b"") {
+            self.route = hcm.routes.find(&self.messages.request, &self.info);
+        }
         if let Some(found) = &self.route {
             self.info.route = Some(found.route.info.clone());
             if let Some(idle) = found.route.idle_timeout() {
@@ -237,9 +238,11 @@ impl<'a> ActiveStream<'a> {
             || self.method == Method::Connect && self.route.is_some()
         {
             hcm.stats.downstream_rq_ws_on_non_ws_route.inc();
+            router::name_cluster(self);
             return Step::Reply(LocalReply::new(403, "", "upgrade_failed"));
         }
         if hcm.access_log_options.on_new_request {
+            router::name_cluster(self);
             self.log_line(AccessLogType::DownstreamStart);
         }
         match hcm.filters.decode_headers(self) {
@@ -261,7 +264,7 @@ impl<'a> ActiveStream<'a> {
         match &found.route.action {
             Action::Forward(_) => Step::Forward,
             Action::Redirect(redirect) => {
-                hcm.stats.rq_redirect.inc();
+                hcm.stats.rq_direct_response.inc();
                 let location = redirect.location(&self.messages.request, &self.info);
                 Step::Reply(
                     LocalReply::new(redirect.code(), "", "direct_response")
@@ -272,6 +275,9 @@ impl<'a> ActiveStream<'a> {
                 hcm.stats.rq_direct_response.inc();
                 let mut reply = LocalReply::new(direct.status, "", "direct_response");
                 reply.body = direct.body.clone();
+                if let Some(location) = direct.location(&self.messages.request) {
+                    reply = reply.header(HeaderId::Location, location);
+                }
                 Step::Reply(reply)
             }
             Action::NonForwarding => {
@@ -293,15 +299,12 @@ impl<'a> ActiveStream<'a> {
         if reply.code == 400 && !self.connection.hcm.keep_after_bad_request {
             self.connection.drain = DrainState::Closing;
         }
-        let body = reply.write_head(self.grpc, &mut self.messages.response);
-        self.local_body = reply.body;
-        if let Some(found) = &self.route {
-            found.finalize_response_headers(
-                &mut self.messages.response,
-                &self.messages.request,
-                &self.info,
-            );
-        }
+        let (route, request, info) = (&self.route, &self.messages.request, &self.info);
+        let body = reply.write_head(self.grpc, &mut self.messages.response, |head| {
+            if let Some(found) = route {
+                found.finalize_response_headers(head, request, info);
+            }
+        });
         let end = body.is_empty() || self.method == Method::Head;
         let now = self.info.elapsed();
         if self.send_response_head(reply.code, end, now).is_err() {
@@ -379,9 +382,12 @@ impl<'a> ActiveStream<'a> {
         hcm.stats.charge_response(code);
         hcm.listener_stats.charge_response(code);
         let to = self.response_context();
-        self.connection
-            .codec
-            .send_head(&self.messages.response, to, end)
+        let codec = &mut self.connection.codec;
+        codec.send_head(&self.messages.response, to, end)?;
+        let header_bytes = codec.header_bytes_sent();
+        self.info.downstream_header_bytes_sent = header_bytes;
+        self.info.downstream_decompressed_header_bytes_sent = header_bytes;
+        Ok(())
     }
 
     /// What the codec must know to write a response.
@@ -464,8 +470,17 @@ impl<'a> ActiveStream<'a> {
 }
 
 impl Drop for ActiveStream<'_> {
+    /// A stream that is dropped before its end was cut off with its connection; the log says so.
     fn drop(&mut self) {
+        if !self.logged {
+            self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+            self.info
+                .set_flag(ResponseFlag::DownstreamConnectionTermination);
+            self.info.details = Cow::Borrowed("downstream_local_disconnect");
+            self.log();
+        }
         self.connection.hcm.stats.downstream_rq_active.dec();
+        self.connection.consumed = self.connection.codec.bytes_consumed();
         std::mem::take(&mut self.messages).give_back();
     }
 }

@@ -73,6 +73,7 @@ impl ActiveStream<'_> {
                         upstream
                             .exchange
                             .send_end(trailers.then_some(&self.messages.request_trailers));
+                        self.info.timing.upstream_tx_end = Some(self.info.elapsed());
                     }
                     Poll::Ready(RequestEvent::Failed(error)) => {
                         return Poll::Ready(ResponseEnd::Disconnected(error));

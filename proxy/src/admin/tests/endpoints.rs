@@ -22,8 +22,8 @@ async fn every_answer_has_envoys_headers() {
             "x-content-type-options",
             "date",
             "server",
-            "transfer-encoding",
-            "connection"
+            "connection",
+            "transfer-encoding"
         ]
     );
     for line in [
@@ -47,7 +47,7 @@ async fn unknown_paths_and_methods() {
         let answer = admin.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");
         assert!(answer.body.starts_with(
-            "invalid path. admin commands are:\n  /: Admin home page\n  /clusters: upstream cluster status\n"
+            "invalid path. admin commands are:\n  /: Admin home page\n  /certs: print certs on machine\n  /clusters: upstream cluster status\n"
         ));
     }
     for path in [

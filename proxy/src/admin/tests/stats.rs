@@ -37,6 +37,7 @@ async fn stats_in_every_format() {
          http.admin.downstream_rq_4xx: 0\n\
          http.admin.downstream_rq_active: 1\n\
          listener.admin.downstream_cx_active: 1\n\
+         listener.admin.downstream_pre_cx_active: 0\n\
          listener.admin.http.admin.downstream_rq_4xx: 0\n\
          listener.admin.main_thread.downstream_cx_active: 1\n"
     );

@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecoder, Decoded, EncodeError, Framing, Http1Settings, RequestEncoding, ResponseHead,
-    ResponseParser, encode_request, writer::BodyWriter,
+    ResponseParser, encode::header_bytes, encode_request, writer::BodyWriter,
 };
 use crate::codec::{
     BodyEvent, CodecError,
@@ -48,7 +48,8 @@ pub struct ClientExchange {
     request_ended: bool,
     keep_alive: bool,
     ended: bool,
-    head_bytes: u64,
+    header_bytes_sent: u64,
+    header_bytes_received: u64,
 }
 
 impl ClientExchange {
@@ -72,7 +73,8 @@ impl ClientExchange {
             request_ended: false,
             keep_alive: true,
             ended: false,
-            head_bytes: 0,
+            header_bytes_sent: 0,
+            header_bytes_received: 0,
         }
     }
 
@@ -97,7 +99,10 @@ impl ClientExchange {
             header_key_format: self.settings.header_key_format,
             fully_qualified_url: self.settings.send_fully_qualified_url,
         };
-        let framing = encode_request(self.write.tail(), headers, how)?;
+        let out = self.write.tail();
+        let start = out.len();
+        let framing = encode_request(out, headers, how)?;
+        self.header_bytes_sent = header_bytes(out.get(start..).unwrap_or_default());
         self.body_out = BodyWriter::new(
             framing,
             self.settings.header_key_format,
@@ -136,6 +141,11 @@ impl ClientExchange {
         Poll::Ready(())
     }
 
+    /// The upstream has closed its side.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
     /// Reads the next response head, informational ones included.
     pub fn poll_head(
         &mut self,
@@ -151,11 +161,14 @@ impl ClientExchange {
             {
                 self.body = BodyDecoder::new(head.framing, &self.settings);
                 self.keep_alive &= head.keep_alive && head.framing != Framing::UntilClose;
-                self.head_bytes = head.head_bytes as u64;
+                self.header_bytes_received = head.header_bytes as u64;
                 return Poll::Ready(Ok(head));
             }
             if self.ended {
-                return Poll::Ready(Err(ExchangeError::Terminated));
+                return Poll::Ready(Err(match self.read.is_empty() {
+                    true => ExchangeError::Terminated,
+                    false => ExchangeError::Protocol(CodecError::malformed("half a head")),
+                }));
             }
             self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
         }
@@ -197,9 +210,14 @@ impl ClientExchange {
         self.body.is_done()
     }
 
-    /// Bytes of the response head.
-    pub fn head_bytes(&self) -> u64 {
-        self.head_bytes
+    /// Header bytes of the request, as Envoy counts them.
+    pub fn header_bytes_sent(&self) -> u64 {
+        self.header_bytes_sent
+    }
+
+    /// Header bytes of the response, as Envoy counts them.
+    pub fn header_bytes_received(&self) -> u64 {
+        self.header_bytes_received
     }
 
     /// The upstream sent more than its response on a connection that would otherwise serve again.

@@ -208,6 +208,12 @@ fn required(headers: &HeaderMap, id: HeaderId) -> Result<&[u8], EncodeError> {
         .ok_or(EncodeError::Required(id.name()))
 }
 
+/// Envoy's header bytes of a head that was written: its header lines, without the first line and the empty one.
+pub(super) fn header_bytes(head: &[u8]) -> u64 {
+    let first = memchr::memchr(b'\n', head).map_or(0, |at| at + 1);
+    head.len().saturating_sub(first + b"\r\n".len()) as u64
+}
+
 struct Written {
     /// `content-length`, if it was written.
     length: Option<u64>,

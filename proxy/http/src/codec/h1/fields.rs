@@ -16,9 +16,18 @@ pub(super) struct FieldRules {
     pub(super) underscores: UnderscoreAction,
 }
 
+/// What a block of header lines was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Lines left out for the underscore in their name.
+    pub(super) dropped: u32,
+    /// What Envoy counts as header bytes of a received message: names, values, colons and line ends, without blanks.
+    pub(super) bytes: usize,
+}
+
 /// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
 ///
-/// Says how many lines were left out for the underscore in their name. Of several things wrong Envoy names control
+/// Of several things wrong Envoy names control
 /// characters first, then syntax, then what the configuration forbids.
 pub(super) fn read_fields(
     block: &[u8],
@@ -26,13 +35,13 @@ pub(super) fn read_fields(
     ends: &[u32],
     rules: FieldRules,
     headers: &mut HeaderMap,
-) -> Result<u32, CodecError> {
+) -> Result<Fields, CodecError> {
     let before = headers.len();
     let Survey { forbidden, bare_cr } = Survey::of(block);
     if forbidden {
         return Err(CodecError::INVALID_CHARACTERS);
     }
-    let mut dropped = 0;
+    let mut found = Fields::default();
     // The map merges repeats, and an empty one would vanish in that.
     let mut content_lengths = 0;
     let mut refused = None;
@@ -62,9 +71,10 @@ pub(super) fn read_fields(
         let name = start..colon;
         let value = colon + 1..content_end(fields, colon + 1, end);
         start = end;
+        found.bytes += name.len() + trimmed(fields, value.clone()).len() + b":\r\n".len();
         if rules.underscores != UnderscoreAction::Allow && part(fields, &name).contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
-                dropped += 1;
+                found.dropped += 1;
                 continue;
             }
             refused = refused.or(Some(CodecError::UNDERSCORE));
@@ -89,7 +99,7 @@ pub(super) fn read_fields(
     if content_lengths > 1 {
         return Err(CodecError::malformed("multiple content-length lines"));
     }
-    refused.map_or(Ok(dropped), Err)
+    refused.map_or(Ok(found), Err)
 }
 
 fn part<'a>(fields: &'a [u8], range: &Range<usize>) -> &'a [u8] {

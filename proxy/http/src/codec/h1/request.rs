@@ -26,8 +26,8 @@ pub struct RequestHead {
     pub upgrade: bool,
     /// The target named scheme and host; they replaced the `host` header.
     pub absolute_form: bool,
-    /// Bytes of the head on the wire, the empty line included.
-    pub head_bytes: usize,
+    /// Names, values, colons and line ends of the headers, as Envoy counts the header bytes that it receives.
+    pub header_bytes: usize,
     /// Headers dropped by `headers_with_underscores_action: DROP_HEADER`.
     pub dropped_underscores: u32,
 }
@@ -216,7 +216,6 @@ fn read_head(
     );
     if origin_form {
         headers.append(HeaderId::Path, target);
-        headers.append(HeaderId::Scheme, b"http");
     }
 
     let (first_end, field_ends) = ends.split_first().unwrap_or((&0, &[]));
@@ -224,7 +223,7 @@ fn read_head(
         max_count: settings.max_headers_count,
         underscores: settings.headers_with_underscores_action,
     };
-    let dropped_underscores = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
 
     let upgrade = framing::is_upgrade(headers) && !strip_h2c(headers);
     if connect && let Some(length) = headers.get(HeaderId::ContentLength) {
@@ -259,7 +258,6 @@ fn read_head(
         headers.set(HeaderId::Authority, url.authority);
     } else if !origin_form {
         headers.append(HeaderId::Path, target);
-        headers.append(HeaderId::Scheme, b"http");
     }
 
     if line.protocol == Protocol::Http10 {
@@ -282,8 +280,8 @@ fn read_head(
             .is_some_and(|e| e.eq_ignore_ascii_case(b"100-continue")),
         upgrade,
         absolute_form,
-        head_bytes: block.len(),
-        dropped_underscores,
+        header_bytes: fields.bytes,
+        dropped_underscores: fields.dropped,
     })
 }
 

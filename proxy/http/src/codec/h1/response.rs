@@ -21,8 +21,8 @@ pub struct ResponseHead {
     pub keep_alive: bool,
     /// Where the body ends. `None` for 1xx too: the next head of the same response follows.
     pub framing: Framing,
-    /// Bytes of the head on the wire, the empty line included.
-    pub head_bytes: usize,
+    /// Names, values, colons and line ends of the headers, as Envoy counts the header bytes that it receives.
+    pub header_bytes: usize,
 }
 
 impl ResponseHead {
@@ -136,7 +136,7 @@ fn read_head(
         max_count: settings.max_headers_count,
         underscores: UnderscoreAction::Allow,
     };
-    read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
 
     if status < 200 || status == 204 {
         never_has_a_body(headers)?;
@@ -153,7 +153,7 @@ fn read_head(
         protocol,
         keep_alive: framing::keep_alive(protocol, headers),
         framing,
-        head_bytes: block.len(),
+        header_bytes: fields.bytes,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecoder, ConnectionHeader, Decoded, EncodeError, Framing, Http1Settings, RequestHead,
-    RequestParser, ResponseEncoding, encode_response, writer::BodyWriter,
+    RequestParser, ResponseEncoding, encode::header_bytes, encode_response, writer::BodyWriter,
 };
 use crate::codec::{
     BodyEvent, CodecError,
@@ -53,6 +53,7 @@ pub struct ServerConnection {
     buffer_limit: usize,
     /// The client has sent FIN.
     ended: bool,
+    header_bytes_sent: u64,
 }
 
 impl ServerConnection {
@@ -69,6 +70,7 @@ impl ServerConnection {
             body_out: BodyWriter::default(),
             buffer_limit,
             ended: false,
+            header_bytes_sent: 0,
         }
     }
 
@@ -79,6 +81,21 @@ impl ServerConnection {
     /// Bytes read from the socket since it was accepted.
     pub fn bytes_read(&self) -> u64 {
         self.read.total
+    }
+
+    /// Bytes of messages since the connection was accepted: what was read and does not wait to be parsed.
+    pub fn bytes_consumed(&self) -> u64 {
+        self.read.total.saturating_sub(self.read.len() as u64)
+    }
+
+    /// Bytes of messages since the connection was accepted: what was written and what waits to be.
+    pub fn bytes_encoded(&self) -> u64 {
+        self.write.total + self.write.len() as u64
+    }
+
+    /// Header bytes of the last response, as Envoy counts them.
+    pub fn header_bytes_sent(&self) -> u64 {
+        self.header_bytes_sent
     }
 
     /// Bytes written to the socket since it was accepted.
@@ -199,7 +216,11 @@ impl ServerConnection {
             connection: to.connection,
             header_key_format: self.settings.header_key_format,
         };
-        encode_response(self.write.tail(), headers, how)
+        let out = self.write.tail();
+        let start = out.len();
+        let framing = encode_response(out, headers, how)?;
+        self.header_bytes_sent = header_bytes(out.get(start..).unwrap_or_default());
+        Ok(framing)
     }
 
     /// Writes a piece of the response body.

@@ -264,9 +264,8 @@ fn filter_overrides_stack_by_level() {
         format!("{{'@type': type.googleapis.com/google.protobuf.StringValue, value: {text}}}")
     };
     let table = compile(&format!(
-        "{{name: rc, typed_per_filter_config: {{f: {}, g: {}, none: {}}}, virtual_hosts: [{{name: v, domains: ['*'], routes: [\
+        "{{name: rc, typed_per_filter_config: {{f: {}, g: {}}}, virtual_hosts: [{{name: v, domains: ['*'], routes: [\
          {{match: {{prefix: /}}, typed_per_filter_config: {{f: {}}}, route: {{weighted_clusters: {{clusters: [{{name: c, weight: 1, typed_per_filter_config: {{f: {}}}}}]}}}}}}]}}]}}",
-        config("rc"),
         config("rc"),
         config("rc"),
         config("route"),
@@ -278,12 +277,39 @@ fn filter_overrides_stack_by_level() {
         String::from_utf8(bytes[2..].to_vec()).unwrap()
     };
     let overrides = &found.route.per_filter;
-    assert_eq!(text(overrides.get("f").unwrap()), "wc");
     assert_eq!(
         overrides.all("f").map(text).collect::<Vec<_>>(),
         ["rc", "route", "wc"]
     );
-    assert_eq!(text(overrides.get("g").unwrap()), "rc");
-    assert!(overrides.get("none").is_none());
-    assert!(overrides.get("h").is_none());
+    assert_eq!(overrides.all("g").map(text).collect::<Vec<_>>(), ["rc"]);
+    assert_eq!(overrides.all("h").count(), 0);
+    assert_eq!(overrides.disabled("f"), Some(false));
+    assert_eq!(overrides.disabled("h"), None);
+}
+
+#[test]
+fn the_most_specific_level_switches_a_filter_off_or_on() {
+    let wrapped = |inner: &str| {
+        format!("{{'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, {inner}}}")
+    };
+    let value = "config: {'@type': type.googleapis.com/google.protobuf.StringValue, value: x}";
+    let table = compile(&format!(
+        "{{name: rc, typed_per_filter_config: {{off: {off}, on: {off}, inner: {config}, none: {optional}}}, virtual_hosts: [{{name: v, domains: ['*'], \
+         routes: [{{match: {{prefix: /}}, typed_per_filter_config: {{on: {on}, inner: {off}}}, route: {{cluster: c}}}}]}}]}}",
+        off = wrapped("disabled: true"),
+        on = wrapped("config: {}"),
+        config = wrapped(value),
+        optional = wrapped(&format!("is_optional: true, {value}")),
+    ));
+    let found = table.find(&get("/", &[]), &info(0)).unwrap();
+    let overrides = &found.route.per_filter;
+    for (filter, disabled, configs) in [
+        ("off", true, 0),
+        ("on", false, 0),
+        ("inner", true, 1),
+        ("none", false, 0),
+    ] {
+        assert_eq!(overrides.disabled(filter), Some(disabled), "{filter}");
+        assert_eq!(overrides.all(filter).count(), configs, "{filter}");
+    }
 }

@@ -20,7 +20,7 @@ use outrigger_core::{
 use outrigger_upstream::BuildContext;
 use std::{sync::Arc, time::SystemTime};
 
-/// Takes every override as its type URL; one filter has none.
+/// Takes every override as its value; nobody knows the type of one filter's.
 struct Filters;
 
 impl PerFilterConfig for Filters {

@@ -117,6 +117,14 @@ fn routes_and_their_matches() {
             "{match: {prefix: /}, typed_per_filter_config: {bad: {'@type': type.googleapis.com/google.protobuf.StringValue}}, route: {cluster_header: x}}",
             "typed_per_filter_config[bad]: no such filter",
         ),
+        (
+            "{match: {prefix: /}, typed_per_filter_config: {none: {'@type': type.googleapis.com/google.protobuf.StringValue}}, route: {cluster_header: x}}",
+            "typed_per_filter_config[none]: Didn't find a registered implementation for 'none' with type URL: 'google.protobuf.StringValue'",
+        ),
+        (
+            "{match: {prefix: /}, typed_per_filter_config: {f: {'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig}}, route: {cluster_header: x}}",
+            "typed_per_filter_config[f]: Empty route/virtual host per filter configuration for f filter",
+        ),
     ] {
         assert_eq!(route_error(route), expected, "{route}");
     }

@@ -168,7 +168,7 @@ proptest! {
             let whole = requests(&bytes, &[], &settings);
             prop_assert_eq!(&requests(&bytes, &sizes, &settings), &whole);
             if let Some(Ok((head, _))) = whole {
-                prop_assert!(head.head_bytes <= bytes.len());
+                prop_assert!(head.header_bytes <= bytes.len());
             }
         }
     }
@@ -236,7 +236,7 @@ proptest! {
         prop_assert_eq!(encode_request(&mut wire, &headers, how), Ok(Framing::Chunked));
         let (head, read) = requests(&wire, &sizes, &settings).unwrap().unwrap();
         prop_assert_eq!(head.framing, Framing::Chunked);
-        prop_assert_eq!(head.head_bytes, wire.len());
+        prop_assert!(head.header_bytes < wire.len());
         let fields = |text: &str| {
             let kept = |l: &&str| !l.starts_with(':') && !l.starts_with("transfer-encoding");
             text.split('|').filter(kept).map(String::from).collect::<Vec<_>>()
