@@ -237,7 +237,7 @@ mod tests {
             fields: &[("typed_config", USED)],
         },
         Message {
-            name: "envoy.extensions.transport_sockets.tap.v3.Tap",
+            name: "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
             fields: &[],
         },
     ];
@@ -284,33 +284,33 @@ mod tests {
         let (errors, _) = check(
             r#"
             transport_socket:
-              name: tap
+              name: tls
               typed_config:
-                "@type": type.googleapis.com/envoy.extensions.transport_sockets.tap.v3.Tap
-                transport_socket: {name: x}
+                "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+                sni: x
             filters:
             - name: f
               typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo
+                "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
             - name: g
               typed_config:
                 "@type": type.googleapis.com/xds.type.v3.TypedStruct
                 type_url: type.googleapis.com/a.B
             typed_extension_protocol_options:
               k:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo
+                "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
             "#,
         );
         assert_eq!(
             errors,
             [
-                "transport_socket.typed_config.transport_socket: field is not supported: \
+                "transport_socket.typed_config.sni: field is not supported: \
                  this version does not know what it does",
                 "typed_extension_protocol_options[\"k\"]: Didn't find a registered implementation for 'k' \
-                 with type URL: 'envoy.extensions.filters.network.echo.v3.Echo'",
+                 with type URL: 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'",
                 "filters[0].name: field is not supported: this version does not know what it does",
                 "filters[0].typed_config: Didn't find a registered implementation for 'f' with type URL: \
-                 'envoy.extensions.filters.network.echo.v3.Echo'",
+                 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'",
                 "filters[1].name: field is not supported: this version does not know what it does",
                 "filters[1].typed_config: Didn't find a registered implementation for 'g' with type URL: 'a.B'",
             ]
