@@ -288,11 +288,8 @@ impl Forwarding {
                     return Poll::Ready(Ok(head.status));
                 }
                 Poll::Ready(Ok(head)) => {
-                    self.cluster
-                        .charge_response(head.status, stream.internal, false);
-                    // Other informational heads are swallowed, as in Envoy.
-                    if head.status == 100 {
-                        self.forward_continue(stream);
+                    if is_forwarded(head.status) && !self.interim {
+                        self.on_interim(stream, head.status);
                     }
                     stream.messages.response.clear();
                 }
@@ -304,12 +301,16 @@ impl Forwarding {
             .map(|interrupt| Err(ExchangeEnd::Interrupted(interrupt)))
     }
 
-    /// A client that waits for `100 Continue` gets the upstream's, once, if the connection manager forwards it.
-    fn forward_continue(&self, stream: &mut ActiveStream<'_>) {
+    /// The first interim response goes to the client if the connection manager forwards them. With it the response has
+    /// begun: there are no retries any more.
+    fn on_interim(&mut self, stream: &mut ActiveStream<'_>, status: u16) {
+        self.interim = true;
+        self.retry = None;
+        self.cluster.charge_response(status, stream.internal, false);
         let hcm = &stream.connection.hcm;
         if hcm.proxy_100_continue {
-            hcm.stats.charge_response(100);
-            hcm.listener_stats.charge_response(100);
+            hcm.stats.charge_response(status);
+            hcm.listener_stats.charge_response(status);
             let to = stream.response_context();
             stream
                 .connection
@@ -485,6 +486,11 @@ fn forget_last_attempt(info: &mut StreamInfo) {
     timing.upstream_tx_begin = None;
     timing.upstream_tx_end = None;
     timing.upstream_rx_begin = None;
+}
+
+/// The interim responses that Envoy knows; others are swallowed by its codec.
+const fn is_forwarded(status: u16) -> bool {
+    matches!(status, 100 | 102 | 103 | 104)
 }
 
 /// What a cluster's options say to the codec.

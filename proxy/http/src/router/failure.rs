@@ -61,8 +61,9 @@ impl ResetReason {
         }
     }
 
-    /// The reply to a request that failed for this reason; `retried`: it had more than one attempt.
-    pub fn reply(&self, retried: bool) -> LocalReply {
+    /// The reply to a request that failed for this reason; `retried`: it had more than one attempt; `begun`: an interim
+    /// response was there.
+    pub fn reply(&self, retried: bool, begun: bool) -> LocalReply {
         let reason = self.as_str();
         let what = if retried {
             "retried and the latest reset reason"
@@ -71,7 +72,8 @@ impl ResetReason {
         };
         let transport = self.transport_failure();
         let bar = if transport.is_empty() { "" } else { "|" };
-        let details = format!("upstream_reset_before_response_started{{{reason}{bar}{transport}}}");
+        let when = if begun { "after" } else { "before" };
+        let details = format!("upstream_reset_{when}_response_started{{{reason}{bar}{transport}}}");
         let mut reply = LocalReply::new(self.code(), "", details).flag(self.flag());
         let text =
             format!("upstream connect error or disconnect/reset before headers. {what}: {reason}");
@@ -116,7 +118,7 @@ mod tests {
         let reply = ResetReason::RemoteConnectionFailure(
             "delayed_connect_error:_Connection_refused".into(),
         )
-        .reply(false);
+        .reply(false, false);
         assert_eq!(
             (reply.code, reply.details.as_ref()),
             (
@@ -128,7 +130,7 @@ mod tests {
             reply.body.as_ref(),
             b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
         );
-        let reply = ResetReason::Overflow.reply(true);
+        let reply = ResetReason::Overflow.reply(true, false);
         assert!(
             reply
                 .body

@@ -74,6 +74,8 @@ pub struct Forwarding {
     /// A stale connection was replaced once already.
     replaced_stale: bool,
     canary: bool,
+    /// The upstream has sent an interim response.
+    interim: bool,
     started: Instant,
 }
 
@@ -198,6 +200,7 @@ impl Forwarding {
             tried: SmallVec::new(),
             replaced_stale: false,
             canary: false,
+            interim: false,
             started: stream.info.start,
             route,
         })
@@ -309,9 +312,15 @@ impl Forwarding {
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
-        self.cluster
-            .charge_response(reason.code(), stream.internal, false);
-        Err(reason.reply(self.tried.len() > 1))
+        self.charge_abort(stream, reason.code());
+        Err(reason.reply(self.tried.len() > 1, self.interim))
+    }
+
+    /// Counts our own answer in place of the upstream's, unless that has begun.
+    fn charge_abort(&self, stream: &ActiveStream<'_>, code: u16) {
+        if !self.interim {
+            self.cluster.charge_response(code, stream.internal, false);
+        }
     }
 
     fn no_healthy_upstream(&self, stream: &ActiveStream<'_>) -> LocalReply {
@@ -375,7 +384,7 @@ impl Forwarding {
         } else {
             (504, "upstream request timeout")
         };
-        self.cluster.charge_response(code, stream.internal, false);
+        self.charge_abort(stream, code);
         LocalReply::new(code, body, details).flag(ResponseFlag::UpstreamRequestTimeout)
     }
 

@@ -363,6 +363,9 @@ impl<'a> ActiveStream<'a> {
         if self.connection.drain == DrainState::NotDraining && self.saw_connection_close {
             self.connection.drain = DrainState::Closing;
         }
+        if self.ends_by_close() {
+            self.connection.drain = DrainState::Closing;
+        }
         if !self.request_complete {
             hcm.stats.downstream_rq_response_before_rq_complete.inc();
             self.connection.drain = DrainState::Closing;
@@ -388,6 +391,13 @@ impl<'a> ActiveStream<'a> {
         self.info.downstream_header_bytes_sent = header_bytes;
         self.info.downstream_decompressed_header_bytes_sent = header_bytes;
         Ok(())
+    }
+
+    /// A client of HTTP/1.0 takes no chunks: only the end of the connection tells it where a body of unknown length
+    /// ends. Envoy asks for nothing but the length, even where there is no body.
+    fn ends_by_close(&self) -> bool {
+        self.info.protocol == Some(Protocol::Http10)
+            && !self.messages.response.contains(HeaderId::ContentLength)
     }
 
     /// What the codec must know to write a response.

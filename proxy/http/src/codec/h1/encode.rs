@@ -1,7 +1,7 @@
 //! Heads and bodies onto the wire, byte for byte as Envoy writes them.
 //!
-//! The framing headers are the codec's business: `transfer-encoding` in the map is never written, the codec adds its
-//! own. A name or value with CR, LF or NUL makes the whole message an error and leaves nothing in the buffer: dropping
+//! The framing headers are the codec's business: `transfer-encoding` in the map of a head is never written, the codec
+//! adds its own. A name or value with CR, LF or NUL makes the whole message an error and leaves nothing in the buffer: dropping
 //! the byte would forward a header that nobody wrote, and no peer that we accept heads from can have sent it.
 
 use super::chars::{count_splits, is_target, splits_lines};
@@ -109,7 +109,9 @@ fn request_head(
         out.extend_from_slice(path);
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let written = write_lines(out, headers, how.header_key_format, |_| true)?;
+    let written = write_lines(out, headers, how.header_key_format, |id| {
+        id != HeaderId::TransferEncoding
+    })?;
     let framing = if method == Method::Connect || is_upgrade(headers) {
         Framing::UntilClose
     } else if let Some(length) = written.length {
@@ -158,6 +160,7 @@ fn response_head(
     let written = write_lines(out, headers, how.header_key_format, |id| match id {
         HeaderId::ContentLength => !no_length,
         HeaderId::Connection => !own_connection,
+        HeaderId::TransferEncoding => false,
         _ => true,
     })?;
     match how.connection {
@@ -232,7 +235,6 @@ fn write_lines(
     for (id, name, value) in headers.iter_ids() {
         let name = match id {
             HeaderId::Authority => b"host",
-            HeaderId::TransferEncoding => continue,
             id if id.is_pseudo() || !keep(id) => continue,
             HeaderId::Custom if name.first().is_none_or(|&b| b == b':') => continue,
             _ => name,

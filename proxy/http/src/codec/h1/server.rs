@@ -181,8 +181,9 @@ impl ServerConnection {
         }
     }
 
-    /// Writes an interim response such as `HTTP/1.1 100 Continue`.
-    pub fn send_informational(&mut self, headers: &HeaderMap, to: ResponseContext) {
+    /// Writes an interim response such as `HTTP/1.1 100 Continue`, which says nothing of the connection.
+    pub fn send_informational(&mut self, headers: &HeaderMap, mut to: ResponseContext) {
+        to.connection = ConnectionHeader::FromMap;
         // An interim response that cannot be written is one that the client can do without.
         let _ = self.encode(headers, to, true);
     }
