@@ -1,6 +1,6 @@
 //! What several benches start from: messages from YAML, a typical request, a finished stream.
 
-use envoy_api::{Format, Message, Name, load, pool, to_typed};
+use envoy_api::{Format, Message, MessageDescriptor, Name, load, to_typed};
 use outrigger_core::{
     Address, ConnectionInfo, HeaderId, HeaderMap, Protocol, StreamInfo,
     stream_info::{HostInfo, RouteInfo},
@@ -11,7 +11,7 @@ use std::{
 };
 
 pub fn proto<T: Message + Name + Default>(yaml: &str) -> T {
-    let descriptor = pool().get_message_by_name(&T::full_name()).unwrap();
+    let descriptor = MessageDescriptor::of::<T>().unwrap();
     let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
     to_typed(&message).unwrap()
 }

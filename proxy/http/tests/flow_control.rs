@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use envoy_api::{
-    Format, Message, Name, load,
+    Format, Message, MessageDescriptor, Name, load,
     pb::envoy::{
         config::cluster::v3::Cluster,
         extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as Proto,
     },
-    pool, to_typed,
+    to_typed,
 };
 use outrigger_core::{Address, ConnectionInfo, Context, access_log::AccessLogs};
 use outrigger_http::{HttpConnectionManager, ListenerContext};
@@ -30,7 +30,7 @@ const BODY: usize = 32 * 1024 * 1024;
 const STALLED: Duration = Duration::from_secs(60);
 
 fn proto<T: Message + Name + Default>(yaml: &str) -> T {
-    let descriptor = pool().get_message_by_name(&T::full_name()).unwrap();
+    let descriptor = MessageDescriptor::of::<T>().unwrap();
     let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
     to_typed(&message).unwrap()
 }

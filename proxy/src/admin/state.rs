@@ -1,7 +1,7 @@
 //! What the admin interface knows of the rest of the process. The server fills it in.
 
 use envoy_api::{
-    DynamicMessage, Message, Name, json, pb::envoy::config::bootstrap::v3::Bootstrap, pool,
+    DynamicMessage, Message, MessageDescriptor, json, pb::envoy::config::bootstrap::v3::Bootstrap,
 };
 use outrigger_core::{Address, stats::Store};
 use outrigger_upstream::ClusterManager;
@@ -101,7 +101,7 @@ pub trait Runtime: Send + Sync {
     fn modify(&self, values: &[(String, String)]) -> Result<(), NoAdminLayer>;
 }
 
-/// A bootstrap that keeps no descriptors alive: they weigh many times what the configuration does.
+/// The bootstrap as it was written, encoded: it is read when somebody dumps it, and small until then.
 pub struct StoredBootstrap {
     encoded: Vec<u8>,
     /// `server_info.node`.
@@ -118,7 +118,7 @@ impl StoredBootstrap {
     }
 
     pub fn message(&self) -> Option<DynamicMessage> {
-        let descriptor = pool().get_message_by_name(&Bootstrap::full_name())?;
+        let descriptor = MessageDescriptor::of::<Bootstrap>()?;
         DynamicMessage::decode(descriptor, self.encoded.as_slice()).ok()
     }
 

@@ -6,9 +6,9 @@ mod fields;
 
 use crate::cli::Options;
 use envoy_api::{
-    Diagnostic, DynamicMessage, Findings, Format,
-    pb::envoy::config::bootstrap::v3::Bootstrap as Proto, prost_reflect::MessageDescriptor,
-    resolve_typed_structs, to_typed, validate,
+    Diagnostic, DynamicMessage, Findings, Format, MessageDescriptor,
+    pb::envoy::config::bootstrap::v3::Bootstrap as Proto, resolve_typed_structs, to_typed,
+    validate,
 };
 use outrigger_core::{
     ConfigError,
@@ -48,8 +48,7 @@ impl From<ConfigError> for Rejection {
 
 /// Reads, merges and checks the bootstrap that the command line names.
 pub fn load(options: &Options) -> Result<Bootstrap, Rejection> {
-    let descriptor = envoy_api::pool()
-        .get_message_by_name("envoy.config.bootstrap.v3.Bootstrap")
+    let descriptor = envoy_api::MessageDescriptor::named("envoy.config.bootstrap.v3.Bootstrap")
         .ok_or_else(|| Rejection::one("the descriptors of the API are damaged"))?;
     let (written, findings) = read(options, &descriptor)?;
     extensions::report(&options.disabled_extensions);
@@ -75,7 +74,7 @@ fn read(
             "At least one of --config-path or --config-yaml or Options::configProto() should be non-empty",
         ));
     }
-    let mut message = DynamicMessage::new(descriptor.clone());
+    let mut message = DynamicMessage::new(*descriptor);
     let mut findings = Findings::default();
     let mut add = |format: Format, content: &[u8]| -> Result<(), String> {
         let (part, found) =

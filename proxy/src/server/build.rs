@@ -176,7 +176,7 @@ fn application_log(
     match format {
         LogFormat::TextFormat(text) => loggers.set_format(text),
         LogFormat::JsonFormat(fields) => {
-            let descriptor = envoy_api::pool().get_message_by_name("google.protobuf.Struct");
+            let descriptor = envoy_api::MessageDescriptor::named("google.protobuf.Struct");
             let dynamic = descriptor.and_then(|d| to_dynamic(fields, d).ok());
             let text = dynamic
                 .map(|d| json::write(&d).to_string())

@@ -29,9 +29,9 @@ mod tests {
     #[test]
     fn the_runtime_sets_and_takes_back_the_limit_of_the_process() {
         let yaml = "layers: [{name: a, admin_layer: {}}]";
-        let descriptor = envoy_api::pool()
-            .get_message_by_name("envoy.config.bootstrap.v3.LayeredRuntime")
-            .unwrap();
+        let descriptor =
+            envoy_api::MessageDescriptor::named("envoy.config.bootstrap.v3.LayeredRuntime")
+                .unwrap();
         let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
         let proto: LayeredRuntime = to_typed(&message).unwrap();
         let runtime = Runtime::compile(Some(&proto), &Store::default()).unwrap();

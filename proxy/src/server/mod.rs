@@ -292,7 +292,5 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle) {
         if flush != Flush::OnAdmin {
             parts.context.stats.flush();
         }
-        // Start-up needed them, a config dump may have: serving does not.
-        envoy_api::forget_descriptors();
     }
 }

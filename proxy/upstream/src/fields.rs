@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn the_tables_name_every_field_of_their_messages() {
         for message in FIELDS {
-            let descriptor = envoy_api::pool().get_message_by_name(message.name).unwrap();
+            let descriptor = envoy_api::MessageDescriptor::named(message.name).unwrap();
             let mut known: Vec<String> = descriptor.fields().map(|f| f.name().to_owned()).collect();
             let mut listed: Vec<&str> = message.fields.iter().map(|(name, _)| *name).collect();
             known.sort();

@@ -1,11 +1,12 @@
-//! Compiles the part of Envoy's protos that the proxy compiles into runtime objects: Rust types for it, and its
-//! descriptor set for the reflection side of this crate (JSON, validation).
+//! Compiles the part of Envoy's protos that the proxy compiles into runtime objects: Rust types for it, and tables of
+//! descriptors for the reflection side of this crate (JSON, validation).
 //!
 //! Envoy's own protos come as the descriptor set that the `envoy-types` package ships (protoc wrote it, so every
 //! type name in it is absolute and every custom option is there). `proto/` has the few cncf/xds messages it lacks.
 
 mod closure;
 mod package;
+mod tables;
 mod typed;
 
 use std::error::Error;
@@ -28,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let envoy = fs::read(&envoy).map_err(|e| format!("{}: {e}", envoy.display()))?;
 
     let own = proto_files(Path::new("proto"))?;
-    // What nobody compiles needs no descriptor either: each costs start-up time and memory.
+    // What nobody compiles needs no descriptor either.
     let mut names = closure::file_names(&envoy)?;
     names.extend(own.iter().cloned());
     names.retain(|name| typed::TYPED.iter().any(|prefix| name.starts_with(prefix)));
@@ -44,10 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // `encode_file_descriptor_set` keeps the custom options (validate.rules, udpa.annotations.sensitive) that
     // `file_descriptor_set` loses: the one is for reflection, the other only for the code generator.
-    fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    let descriptors = compiler.encode_file_descriptor_set();
+    let (tables, rules) = tables::write(&descriptors)?;
+    fs::write(out.join("tables.rs"), tables)?;
+    fs::write(out.join("rules.bin"), rules)?;
+    fs::write(out.join("descriptors.bin"), descriptors)?;
     prost_build::Config::new()
         .out_dir(&out)
         .enable_type_names()

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use prost::{DecodeError, Message, Name};
-use prost_reflect::{DynamicMessage, MessageDescriptor};
 use prost_types::Any;
+
+use crate::reflect::{DynamicMessage, MessageDescriptor};
 
 /// What every type URL that Envoy writes starts with; on reading only what follows the last `/` counts.
 pub const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
@@ -93,7 +94,7 @@ pub fn to_dynamic<T: Message>(
     message: &T,
     descriptor: MessageDescriptor,
 ) -> Result<DynamicMessage, DecodeError> {
-    DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
+    DynamicMessage::decode(descriptor, &message.encode_to_vec())
 }
 
 #[cfg(test)]
@@ -148,9 +149,7 @@ mod tests {
             cluster: "c".into(),
             ..Default::default()
         };
-        let descriptor = crate::pool()
-            .get_message_by_name("envoy.config.core.v3.Node")
-            .unwrap();
+        let descriptor = MessageDescriptor::named("envoy.config.core.v3.Node").unwrap();
         let dynamic = to_dynamic(&node, descriptor).unwrap();
         assert_eq!(to_typed::<Node>(&dynamic).unwrap(), node);
     }

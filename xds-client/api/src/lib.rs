@@ -8,7 +8,8 @@ mod convert;
 mod diagnostic;
 pub mod json;
 mod load;
-mod pool;
+mod reflect;
+mod text_format;
 mod typed_struct;
 mod validate;
 pub mod yaml;
@@ -16,10 +17,11 @@ pub mod yaml;
 pub use convert::{TYPE_URL_PREFIX, UnpackError, pack, to_dynamic, to_typed, type_name, unpack};
 pub use diagnostic::{Diagnostic, Findings};
 pub use load::{Format, LoadError, load, merge};
-pub use pool::{forget_descriptors, pool};
 pub use prost::{Message, Name};
-pub use prost_reflect::{self, DescriptorPool, DynamicMessage};
 pub use prost_types;
+pub use reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Oneof, Value,
+};
 pub use typed_struct::{open_any, resolve_typed_structs};
 pub use validate::validate;
 

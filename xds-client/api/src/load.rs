@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use prost::{DecodeError, Message};
-use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use crate::diagnostic::Findings;
 use crate::json::{self, Json, SyntaxError};
+use crate::reflect::{DynamicMessage, MessageDescriptor};
+use crate::text_format;
 use crate::yaml::{self, YamlError};
 
 /// How a configuration is written.
@@ -87,17 +88,16 @@ pub fn load(
     content: &[u8],
 ) -> Result<(DynamicMessage, Findings), LoadError> {
     if format == Format::Binary {
-        let message =
-            DynamicMessage::decode(descriptor.clone(), content).map_err(LoadError::Binary)?;
+        let message = DynamicMessage::decode(*descriptor, content).map_err(LoadError::Binary)?;
         return Ok((message, Findings::default()));
     }
     let text = std::str::from_utf8(content).map_err(|_| LoadError::NotText)?;
     match format {
         Format::Text => {
-            let message = DynamicMessage::parse_text_format(descriptor.clone(), text);
+            let message = text_format::read(*descriptor, text);
             message
                 .map(|m| (m, Findings::default()))
-                .map_err(|error| LoadError::Text(error.to_string()))
+                .map_err(LoadError::Text)
         }
         Format::Yaml => match yaml::parse(text).map_err(LoadError::Yaml)? {
             value @ (Json::Object(_) | Json::Array(_)) => Ok(json::read(descriptor, &value)),
@@ -127,9 +127,7 @@ mod tests {
     use crate::pb::envoy::config::bootstrap::v3::Bootstrap;
 
     fn bootstrap() -> MessageDescriptor {
-        crate::pool()
-            .get_message_by_name("envoy.config.bootstrap.v3.Bootstrap")
-            .unwrap()
+        MessageDescriptor::named("envoy.config.bootstrap.v3.Bootstrap").unwrap()
     }
 
     fn read(format: Format, content: &[u8]) -> DynamicMessage {

@@ -2,11 +2,11 @@
 //! Struct. Envoy treats one in an Any as the message it stands for; this puts that message there.
 
 use prost::Message;
-use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
 
 use crate::convert::{MAX_MESSAGE_DEPTH, TYPE_URL_PREFIX, type_name};
 use crate::diagnostic::{Findings, Path};
 use crate::json::{self, Json};
+use crate::reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
 
 /// Replaces every TypedStruct in an Any below `message`, Anys inside Anys included, by the message of its type.
 ///
@@ -110,9 +110,7 @@ impl Resolver {
             return None;
         }
         let url = message.get_field_by_number(1)?;
-        let inner = descriptor
-            .parent_pool()
-            .get_message_by_name(type_name(url.as_str()?))?;
+        let inner = MessageDescriptor::named(type_name(url.as_str()?))?;
         let value = message.get_field_by_number(2)?;
         let value = Json::from(json::write(value.as_message()?));
         let (resolved, mut findings) = json::read(&inner, &value);
@@ -129,12 +127,9 @@ impl Resolver {
 /// The message in an Any, if its type is known and its bytes are sound.
 pub fn open_any(any: &DynamicMessage) -> Option<DynamicMessage> {
     let url = any.get_field_by_number(1)?;
-    let descriptor = any
-        .descriptor()
-        .parent_pool()
-        .get_message_by_name(type_name(url.as_str()?))?;
+    let descriptor = MessageDescriptor::named(type_name(url.as_str()?))?;
     let bytes = any.get_field_by_number(2)?;
-    DynamicMessage::decode(descriptor, bytes.as_bytes()?.clone()).ok()
+    DynamicMessage::decode(descriptor, bytes.as_bytes()?).ok()
 }
 
 #[cfg(test)]
@@ -145,9 +140,7 @@ mod tests {
     use super::*;
 
     fn read(value: serde_json::Value) -> DynamicMessage {
-        let descriptor = crate::pool()
-            .get_message_by_name("envoy.config.listener.v3.FilterChain")
-            .unwrap();
+        let descriptor = MessageDescriptor::named("envoy.config.listener.v3.FilterChain").unwrap();
         let (message, findings) = json::read(&descriptor, &value.into());
         assert_eq!(findings, Findings::default());
         message
@@ -203,11 +196,8 @@ mod tests {
         for _ in 0..500 {
             any.value = any.encode_to_vec();
         }
-        let descriptor = crate::pool()
-            .get_message_by_name("google.protobuf.Any")
-            .unwrap();
-        let mut message =
-            DynamicMessage::decode(descriptor, any.encode_to_vec().as_slice()).unwrap();
+        let descriptor = MessageDescriptor::named("google.protobuf.Any").unwrap();
+        let mut message = DynamicMessage::decode(descriptor, &any.encode_to_vec()).unwrap();
         assert_eq!(
             resolve_typed_structs(&mut message)
                 .errors

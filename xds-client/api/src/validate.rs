@@ -6,13 +6,11 @@ mod check;
 mod rules;
 mod text;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value};
-
-pub(crate) use self::rules::forget as forget_rules;
 use self::rules::{FieldRules, MessageRules, rules_of};
 use self::text::upper_camel_case;
 use crate::convert::MAX_MESSAGE_DEPTH;
 use crate::diagnostic::{Diagnostic, Path};
+use crate::reflect::{DynamicMessage, FieldDescriptor, Value};
 use crate::typed_struct::open_any;
 
 /// Every violation in `message` and in the messages that its Anys hold, bad durations first as in Envoy.
@@ -60,9 +58,7 @@ impl Validator {
                 }
             }
             name => {
-                if let Some(rules) = rules_of(&descriptor) {
-                    self.fields(message, short_name(name), &rules);
-                }
+                self.fields(message, short_name(name), &rules_of(descriptor));
             }
         }
         self.depth -= 1;
@@ -88,7 +84,11 @@ impl Validator {
             self.path.back(mark);
         }
         for oneof in &rules.required_oneofs {
-            if !oneof.fields().any(|field| message.has_field(&field)) {
+            if !message
+                .descriptor()
+                .members(*oneof)
+                .any(|field| message.has_field(&field))
+            {
                 let mark = self.path.field(oneof.name());
                 let reason = format!("field: \"{}\", reason: is required", oneof.name());
                 self.report(&reason);

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_tables_name_every_field_of_their_messages_and_no_other() {
         for message in FIELDS.iter().chain(crate::runtime::FIELDS) {
-            let descriptor = envoy_api::pool().get_message_by_name(message.name).unwrap();
+            let descriptor = envoy_api::MessageDescriptor::named(message.name).unwrap();
             let real: BTreeSet<_> = descriptor.fields().map(|f| f.name().to_owned()).collect();
             let ours: BTreeSet<_> = message.fields.iter().map(|f| f.0.to_owned()).collect();
             assert_eq!(ours, real, "{}", message.name);

@@ -2,11 +2,7 @@
 
 use super::{Fate, Message};
 use crate::ConfigError;
-use envoy_api::{
-    DynamicMessage, open_any,
-    prost_reflect::{MapKey, ReflectMessage, Value},
-    type_name,
-};
+use envoy_api::{DynamicMessage, MapKey, Value, open_any, type_name};
 use std::collections::HashMap;
 
 /// Deeper messages are refused; Anys in Anys could otherwise nest without end.
@@ -243,9 +239,8 @@ mod tests {
     ];
 
     fn check(yaml: &str) -> (Vec<String>, Vec<String>) {
-        let descriptor = envoy_api::pool()
-            .get_message_by_name("envoy.config.cluster.v3.Cluster")
-            .unwrap();
+        let descriptor =
+            envoy_api::MessageDescriptor::named("envoy.config.cluster.v3.Cluster").unwrap();
         let (mut message, findings) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
         assert!(findings.errors.is_empty() && findings.unknown.is_empty());
         resolve_typed_structs(&mut message);
@@ -322,9 +317,8 @@ mod tests {
         let (errors, _) = check("{metadata: {}, typed_extension_protocol_options: {}}");
         assert_eq!(errors, [""; 0]);
         let tables = Tables::new(&MESSAGES[..1]);
-        let descriptor = envoy_api::pool()
-            .get_message_by_name("envoy.config.cluster.v3.Cluster")
-            .unwrap();
+        let descriptor =
+            envoy_api::MessageDescriptor::named("envoy.config.cluster.v3.Cluster").unwrap();
         let (message, _) = load(&descriptor, Format::Yaml, b"metadata: {}").unwrap();
         assert_eq!(
             tables.check(&message).errors[0].to_string(),

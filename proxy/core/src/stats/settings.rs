@@ -191,14 +191,12 @@ fn compile_buckets(settings: &[HistogramBucketSettings]) -> Result<BucketSetting
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use envoy_api::{DynamicMessage, pool, to_typed};
+    use envoy_api::{DynamicMessage, MessageDescriptor, to_typed};
     use serde_json::{Value, json};
 
     fn compile(bootstrap: Value) -> Result<Settings, ConfigError> {
-        let descriptor = pool()
-            .get_message_by_name("envoy.config.bootstrap.v3.Bootstrap")
-            .unwrap();
-        let bootstrap = DynamicMessage::deserialize(descriptor, bootstrap).unwrap();
+        let descriptor = MessageDescriptor::named("envoy.config.bootstrap.v3.Bootstrap").unwrap();
+        let bootstrap = DynamicMessage::from_json(descriptor, bootstrap).unwrap();
         Settings::compile(
             &to_typed(&bootstrap).unwrap(),
             &[("cli".into(), "x".into())],

@@ -412,8 +412,7 @@ mod tests {
     #[test]
     fn the_tables_name_every_field_of_their_messages_and_no_other() {
         for message in FIELDS.iter().chain(outrigger_core::matcher::fields::FIELDS) {
-            let descriptor = envoy_api::pool()
-                .get_message_by_name(message.name)
+            let descriptor = envoy_api::MessageDescriptor::named(message.name)
                 .unwrap_or_else(|| panic!("no message {}", message.name));
             let real: BTreeSet<_> = descriptor.fields().map(|f| f.name().to_owned()).collect();
             let ours: BTreeSet<_> = message

@@ -7,12 +7,12 @@ mod upstream;
 
 use crate::{HttpConnectionManager, ListenerContext};
 use envoy_api::{
-    Format, Message, load,
+    Format, Message, MessageDescriptor, load,
     pb::envoy::{
         config::cluster::v3::Cluster as ClusterProto,
         extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as Proto,
     },
-    pool, to_typed,
+    to_typed,
 };
 use outrigger_core::{Address, ConnectionInfo, Context};
 use outrigger_transport::Stream;
@@ -42,7 +42,7 @@ struct Peer<S> {
 }
 
 fn proto<T: Message + Default>(name: &str, yaml: &str) -> T {
-    let descriptor = pool().get_message_by_name(name).unwrap();
+    let descriptor = MessageDescriptor::named(name).unwrap();
     let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
     to_typed(&message).unwrap()
 }

@@ -14,7 +14,6 @@ use envoy_api::{
 };
 use hashbrown::{HashMap, hash_map::Entry};
 use outrigger_core::{ConfigError, error::ConfigResult};
-use prost_reflect::SerializeOptions;
 
 /// Compiles the matches of a listener's filter chains; the chain at index `i` is found as `chains[i]`.
 ///
@@ -67,17 +66,11 @@ fn compile_one<'a, T: Clone>(
 
 /// As Envoy prints it: compact, with the names of the proto.
 fn json(matcher: &FilterChainMatch) -> String {
-    let options = SerializeOptions::new().use_proto_field_name(true);
-    let mut out = serde_json::Serializer::new(Vec::new());
-    let printed = envoy_api::pool()
-        .get_message_by_name("envoy.config.listener.v3.FilterChainMatch")
-        .and_then(|descriptor| to_dynamic(matcher, descriptor).ok())
-        .is_some_and(|message| message.serialize_with_options(&mut out, &options).is_ok());
-    if printed {
-        String::from_utf8(out.into_inner()).unwrap_or_default()
-    } else {
-        String::new()
-    }
+    let message = envoy_api::MessageDescriptor::of::<FilterChainMatch>()
+        .and_then(|descriptor| to_dynamic(matcher, descriptor).ok());
+    message.map_or_else(String::new, |message| {
+        envoy_api::json::write(&message).to_string()
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! `google.protobuf.FieldMask` on a message: only the fields that it names stay.
 
 use super::unpacked;
-use envoy_api::{DynamicMessage, Message};
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+use envoy_api::{DynamicMessage, FieldDescriptor, Kind, Message, MessageDescriptor, Value};
 use std::collections::BTreeMap;
 
 /// Field paths as a tree; a field without children stays as a whole.

@@ -8,11 +8,10 @@ use super::{
     reply::{BARE_TEXT, Reply},
     state::AdminState,
 };
-use envoy_api::{DynamicMessage, TYPE_URL_PREFIX, json, pool, type_name};
+use envoy_api::{DynamicMessage, MessageDescriptor, TYPE_URL_PREFIX, Value, json, type_name};
 use http::StatusCode;
 use mask::Mask;
 use outrigger_core::matcher::Regex;
-use prost_reflect::{ReflectMessage, Value};
 use serde_json::json as object;
 
 /// A refused request: status and text, which come without a charset.
@@ -158,8 +157,8 @@ fn unpacked(any: &DynamicMessage) -> Option<DynamicMessage> {
     }
     let url = any.get_field_by_name("type_url")?;
     let bytes = any.get_field_by_name("value")?;
-    let descriptor = pool().get_message_by_name(type_name(url.as_str()?))?;
-    DynamicMessage::decode(descriptor, bytes.as_bytes()?.clone()).ok()
+    let descriptor = MessageDescriptor::named(type_name(url.as_str()?))?;
+    DynamicMessage::decode(descriptor, bytes.as_bytes()?).ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::admin::state::AdminState;
 use envoy_api::{
-    DynamicMessage, pack,
+    DynamicMessage, MessageDescriptor, Value, pack,
     pb::envoy::{
         admin::v3::{
             BootstrapConfigDump, ClustersConfigDump, EndpointsConfigDump, ListenersConfigDump,
@@ -29,14 +29,12 @@ use envoy_api::{
             HttpConnectionManager, http_connection_manager::RouteSpecifier,
         },
     },
-    pool,
     prost_types::Timestamp,
     to_dynamic, unpack,
 };
 use outrigger_core::Address;
 use outrigger_upstream::{Cluster, Host, host::EdsHealth};
 use prost::{Message, Name};
-use prost_reflect::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// All sections; endpoints only on demand.
@@ -93,7 +91,7 @@ pub fn all(state: &AdminState, include_endpoints: bool) -> Vec<DynamicMessage> {
 
 /// A message that can be masked and printed.
 fn section<T: Message + Name>(message: &T) -> Option<DynamicMessage> {
-    let descriptor = pool().get_message_by_name(&T::full_name())?;
+    let descriptor = MessageDescriptor::of::<T>()?;
     to_dynamic(message, descriptor).ok()
 }
 

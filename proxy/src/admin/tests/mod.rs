@@ -5,7 +5,9 @@ mod endpoints;
 mod stats;
 
 use super::*;
-use envoy_api::{DynamicMessage, pb::envoy::config::bootstrap::v3::Admin as AdminProto, pool};
+use envoy_api::{
+    DynamicMessage, MessageDescriptor, pb::envoy::config::bootstrap::v3::Admin as AdminProto,
+};
 use outrigger_core::{Address, Context};
 use outrigger_upstream::BuildContext;
 use parking_lot::Mutex;
@@ -137,9 +139,7 @@ impl Answer {
 }
 
 fn bootstrap() -> DynamicMessage {
-    let descriptor = pool()
-        .get_message_by_name("envoy.config.bootstrap.v3.Bootstrap")
-        .unwrap();
+    let descriptor = MessageDescriptor::named("envoy.config.bootstrap.v3.Bootstrap").unwrap();
     let hcm = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "ing",
@@ -156,7 +156,7 @@ fn bootstrap() -> DynamicMessage {
             "secrets": [{"name": "s", "generic_secret": {"secret": {"inline_string": "hidden"}}}],
         },
     });
-    DynamicMessage::deserialize(descriptor, config).unwrap()
+    DynamicMessage::from_json(descriptor, config).unwrap()
 }
 
 fn cluster(name: &str) -> Value {
@@ -178,9 +178,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         build.clusters.add_static(cluster).unwrap();
     }
     let admin: AdminProto = {
-        let descriptor = pool()
-            .get_message_by_name("envoy.config.bootstrap.v3.Admin")
-            .unwrap();
+        let descriptor = MessageDescriptor::named("envoy.config.bootstrap.v3.Admin").unwrap();
         let allow: Vec<Value> = allow_paths
             .iter()
             .map(|path| json!({"exact": path}))
@@ -189,7 +187,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
             "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
             "allow_paths": allow,
         });
-        envoy_api::to_typed(&DynamicMessage::deserialize(descriptor, config).unwrap()).unwrap()
+        envoy_api::to_typed(&DynamicMessage::from_json(descriptor, config).unwrap()).unwrap()
     };
     let config = AdminConfig::compile(&admin).unwrap().unwrap();
     let admin = Admin::bind(config, &context.stats).unwrap();

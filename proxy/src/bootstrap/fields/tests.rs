@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use envoy_api::prost_reflect::MessageDescriptor;
+use envoy_api::MessageDescriptor;
 use outrigger_core::field::Fate;
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 fn descriptor(message: &Message) -> MessageDescriptor {
-    envoy_api::pool()
-        .get_message_by_name(message.name)
+    envoy_api::MessageDescriptor::named(message.name)
         .unwrap_or_else(|| panic!("a table names {}, which does not exist", message.name))
 }
 

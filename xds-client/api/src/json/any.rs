@@ -1,12 +1,12 @@
 //! `google.protobuf.Any` in JSON: the fields of the message it holds beside `@type`.
 
 use prost::Message;
-use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::read::Reader;
 use super::well_known::WellKnown;
 use super::{Json, scalar};
 use crate::convert::type_name;
+use crate::reflect::{DynamicMessage, MessageDescriptor, Value};
 
 /// The key that names the type of the message.
 pub(super) const TYPE: &str = "@type";
@@ -36,8 +36,7 @@ impl Reader {
                 "@type must contain at least one / and a nonempty host; got: {url}"
             ));
         }
-        let descriptor = any.descriptor();
-        let Some(descriptor) = descriptor.parent_pool().get_message_by_name(type_name(url)) else {
+        let Some(descriptor) = MessageDescriptor::named(type_name(url)) else {
             return self.error(format!("could not find @type '{url}'"));
         };
 

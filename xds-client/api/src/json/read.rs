@@ -2,19 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prost_reflect::{
-    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor,
-    ReflectMessage, Value,
-};
-
 use super::well_known::WellKnown;
 use super::{Json, scalar};
 use crate::diagnostic::{Findings, Path};
+use crate::reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
+};
 
 /// Reads `value` as a message of type `descriptor`. With errors among the findings the message is incomplete.
 pub fn read(descriptor: &MessageDescriptor, value: &Json) -> (DynamicMessage, Findings) {
     let mut reader = Reader::default();
-    let mut message = DynamicMessage::new(descriptor.clone());
+    let mut message = DynamicMessage::new(*descriptor);
     reader.message(&mut message, value);
     (message, reader.findings)
 }
@@ -60,7 +58,7 @@ impl Reader {
             .or_else(|| descriptor.get_field_by_name(key));
         let mark = self
             .path
-            .field(known.as_ref().map_or(key, FieldDescriptor::name));
+            .field(known.as_ref().map_or(key, |field| field.name()));
         match known {
             None => self
                 .findings
@@ -136,13 +134,9 @@ impl Reader {
         let Json::Object(entries) = value else {
             return self.error(value.unexpected('{'));
         };
-        let Kind::Message(entry) = field.kind() else {
+        let Some((key_kind, value_kind)) = field.map_kinds() else {
             return;
         };
-        let (key_kind, value_kind) = (
-            entry.map_entry_key_field().kind(),
-            entry.map_entry_value_field().kind(),
-        );
         let mut seen = HashSet::with_capacity(entries.len());
         for (text, value) in entries {
             let mark = self.path.key(text);
@@ -172,7 +166,7 @@ impl Reader {
     pub(super) fn element(&mut self, kind: &Kind, value: &Json) -> Option<Value> {
         let value = match kind {
             Kind::Message(descriptor) => {
-                let mut message = DynamicMessage::new(descriptor.clone());
+                let mut message = DynamicMessage::new(*descriptor);
                 self.message(&mut message, value);
                 return Some(Value::Message(message));
             }
@@ -224,10 +218,10 @@ impl Reader {
 }
 
 fn oneof_is_taken(message: &DynamicMessage, field: &FieldDescriptor) -> bool {
-    let oneof = field
+    let members = |oneof| message.descriptor().members(oneof);
+    field
         .containing_oneof()
-        .filter(|oneof| !oneof.is_synthetic());
-    oneof.is_some_and(|oneof| oneof.fields().any(|other| message.has_field(&other)))
+        .is_some_and(|oneof| members(oneof).any(|member| message.has_field(&member)))
 }
 
 fn takes_null(kind: &Kind) -> bool {

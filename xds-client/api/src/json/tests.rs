@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use crate::reflect::{DynamicMessage, MessageDescriptor};
 use prost::Message;
-use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 
 use super::{parse, read, write};
@@ -19,7 +19,7 @@ const NODE: &str = "envoy.config.core.v3.Node";
 
 fn text(name: &str, text: &str) -> (DynamicMessage, Findings) {
     read(
-        &crate::pool().get_message_by_name(name).unwrap(),
+        &MessageDescriptor::named(name).unwrap(),
         &parse(text).unwrap(),
     )
 }
@@ -306,8 +306,8 @@ fn an_any_of_an_unknown_type_keeps_its_bytes() {
             ),
         ),
     };
-    let descriptor = crate::pool().get_message_by_name(FILTER).unwrap();
-    let message = DynamicMessage::decode(descriptor, filter.encode_to_vec().as_slice()).unwrap();
+    let descriptor = MessageDescriptor::named(FILTER).unwrap();
+    let message = DynamicMessage::decode(descriptor, &filter.encode_to_vec()).unwrap();
     assert_eq!(
         write(&message),
         json!({"name": "f", "typed_config": {"@type": "type.googleapis.com/a.B", "value": "eHl6"}})

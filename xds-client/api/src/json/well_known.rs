@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage, Value};
-
 use super::read::Reader;
 use super::{Json, scalar};
+use crate::reflect::{DynamicMessage, MessageDescriptor, Value};
 
 /// Seconds of 10 000 years, the largest duration that protobuf's JSON has.
 const MAX_DURATION_SECONDS: i64 = 3_652_500 * 86_400;

@@ -1,12 +1,13 @@
 //! A dynamic message as Envoy's `/config_dump` prints it: proto field names, 64-bit integers as strings, enum names,
 //! the contents of an Any, and nothing of what `udpa.annotations.sensitive` marks.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
 use serde_json::{Map, Number, Value as Out};
 
 use super::any::TYPE;
 use super::well_known::WellKnown;
-use crate::convert::{MAX_MESSAGE_DEPTH, type_name};
+use crate::convert::MAX_MESSAGE_DEPTH;
+use crate::reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
+use crate::typed_struct::open_any;
 
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
@@ -81,7 +82,7 @@ impl Writer {
         let mut out = Map::new();
         for (field, value) in message.fields() {
             let inner = Self {
-                redact: self.redact || is_sensitive(&field),
+                redact: self.redact || field.is_sensitive(),
                 ..self
             };
             if inner.keeps(&field.kind()) {
@@ -101,8 +102,8 @@ impl Writer {
             (Value::List(items), kind) => {
                 Out::Array(items.iter().map(|item| self.single(&kind, item)).collect())
             }
-            (Value::Map(entries), Kind::Message(entry)) => {
-                let kind = entry.map_entry_value_field().kind();
+            (Value::Map(entries), kind) => {
+                let kind = field.map_kinds().map_or(kind, |(_, values)| values);
                 let mut entries: Vec<_> = entries.iter().collect();
                 entries.sort_by_key(|(key, _)| *key);
                 let pairs = entries.into_iter().filter(|_| self.keeps(&kind));
@@ -149,9 +150,7 @@ impl Writer {
             return Out::Object(out);
         }
         out.insert(TYPE.to_owned(), Out::String(url.to_owned()));
-        let descriptor = any.descriptor();
-        let inner = descriptor.parent_pool().get_message_by_name(type_name(url));
-        match inner.and_then(|descriptor| DynamicMessage::decode(descriptor, bytes.clone()).ok()) {
+        match open_any(any) {
             None => {
                 out.insert(
                     "value".to_owned(),
@@ -167,17 +166,6 @@ impl Writer {
         }
         Out::Object(out)
     }
-}
-
-fn is_sensitive(field: &FieldDescriptor) -> bool {
-    let Some(extension) = field
-        .parent_pool()
-        .get_extension_by_name("udpa.annotations.sensitive")
-    else {
-        return false;
-    };
-    let options = field.options();
-    options.has_extension(&extension) && options.get_extension(&extension).as_bool() == Some(true)
 }
 
 fn enumerator(kind: &Kind, number: i32) -> Out {

@@ -2,10 +2,9 @@
 
 use std::fmt::Display;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
-
 use super::rules::{FieldRules, Range, Rules, Size, TextRules};
 use super::text::GoDuration;
+use crate::reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 
 /// What an item that appeared before is told.
 pub(super) const DUPLICATE: &str = "repeated value must contain unique items";
@@ -41,13 +40,14 @@ pub(super) fn map_entry(
     key: &MapKey,
     value: &Value,
 ) -> Vec<String> {
-    let (Rules::Map { keys, values, .. }, Kind::Message(entry)) = (&rules.rules, field.kind())
+    let (Rules::Map { keys, values, .. }, Some((key_kind, value_kind))) =
+        (&rules.rules, field.map_kinds())
     else {
         return vec![];
     };
     let key = Value::from(key.clone());
-    let mut reasons = single(keys, &entry.map_entry_key_field().kind(), &key);
-    reasons.extend(single(values, &entry.map_entry_value_field().kind(), value));
+    let mut reasons = single(keys, &key_kind, &key);
+    reasons.extend(single(values, &value_kind, value));
     reasons
 }
 
@@ -151,9 +151,9 @@ fn string(rules: &TextRules, text: &str) -> Vec<String> {
     let patterns = rules
         .patterns
         .iter()
-        .filter(|(regex, _)| !regex.is_match(text));
+        .filter(|pattern| !pattern.is_match(text));
     let patterns =
-        patterns.map(|(_, shown)| format!("value does not match regex pattern \"{shown}\""));
+        patterns.map(|pattern| format!("value does not match regex pattern \"{}\"", pattern.shown));
     one_of
         .into_iter()
         .chain(characters)

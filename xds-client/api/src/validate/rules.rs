@@ -5,24 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
+use prost::Message;
 use regex::Regex;
 
 use super::text::GoDuration;
-use crate::convert::to_typed;
 use crate::pb::validate as pgv;
 use crate::pb::validate::field_rules::Type;
 use crate::pb::validate::string_rules::WellKnown;
-use crate::pool::pool;
+use crate::reflect::{FieldDescriptor, Kind, MessageDescriptor, Oneof};
 
 /// What to check in a message.
 #[derive(Debug, Default)]
 pub(super) struct MessageRules {
     /// The fields with rules of their own and those that hold messages.
     pub(super) fields: Vec<(FieldDescriptor, FieldRules)>,
-    pub(super) required_oneofs: Vec<OneofDescriptor>,
+    pub(super) required_oneofs: Vec<Oneof>,
 }
 
 #[derive(Debug, Default)]
@@ -79,8 +78,32 @@ pub(super) struct TextRules {
     pub(super) prefix: Option<String>,
     pub(super) suffix: Option<String>,
     pub(super) one_of: Vec<String>,
-    /// Each with the notation in which Envoy shows it.
-    pub(super) patterns: Vec<(Regex, String)>,
+    pub(super) patterns: Vec<Pattern>,
+}
+
+/// A pattern, which is built when the first text is held against it: most fields are never set.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    regex: OnceLock<Option<Regex>>,
+    source: String,
+    /// The notation in which Envoy shows it.
+    pub(super) shown: String,
+}
+
+impl Pattern {
+    fn new(source: impl Into<String>, shown: impl Into<String>) -> Self {
+        Self {
+            regex: OnceLock::new(),
+            source: source.into(),
+            shown: shown.into(),
+        }
+    }
+
+    /// Nothing matches a pattern that cannot be built; a test makes sure that there is none.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        let regex = self.regex.get_or_init(|| Regex::new(&self.source).ok());
+        regex.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
 }
 
 /// Limits of a length.
@@ -97,77 +120,53 @@ pub(super) struct Range<T> {
     pub(super) high: Option<(T, bool)>,
 }
 
-static RULES: Mutex<BTreeMap<String, Arc<MessageRules>>> = Mutex::new(BTreeMap::new());
+static RULES: Mutex<BTreeMap<&'static str, Arc<MessageRules>>> = Mutex::new(BTreeMap::new());
 
-/// The rules of a message, or `None` if it is not Envoy's.
-pub(super) fn rules_of(descriptor: &MessageDescriptor) -> Option<Arc<MessageRules>> {
-    let name = descriptor.full_name();
-    if let Some(rules) = RULES
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(name)
-    {
-        return Some(rules.clone());
-    }
-    pool().get_message_by_name(name)?;
-    let rules = Arc::new(MessageRules::compile(descriptor));
+/// The rules of a message, compiled if they were not yet.
+pub(super) fn rules_of(descriptor: MessageDescriptor) -> Arc<MessageRules> {
     let mut known = RULES.lock().unwrap_or_else(PoisonError::into_inner);
-    known.insert(name.to_owned(), rules.clone());
-    Some(rules)
-}
-
-/// Forgets every compiled rule: they hold descriptors.
-pub(crate) fn forget() {
-    RULES.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    known
+        .entry(descriptor.full_name())
+        .or_insert_with(|| Arc::new(MessageRules::compile(descriptor)))
+        .clone()
 }
 
 impl MessageRules {
-    pub(super) fn compile(descriptor: &MessageDescriptor) -> Self {
-        let options = descriptor.options();
-        if flag(&options, "validate.disabled") || flag(&options, "validate.ignored") {
+    pub(super) fn compile(descriptor: MessageDescriptor) -> Self {
+        if descriptor.is_unchecked() {
             return Self::default();
         }
         let fields = descriptor.fields().filter_map(|field| {
             let rules = FieldRules::of(&field);
             (rules.is_some() || holds_messages(&field)).then(|| (field, rules.unwrap_or_default()))
         });
-        let oneofs = descriptor
-            .oneofs()
-            .filter(|oneof| flag(&oneof.options(), "validate.required"));
         Self {
             fields: fields.collect(),
-            required_oneofs: oneofs.collect(),
+            required_oneofs: descriptor.oneofs().filter(Oneof::is_required).collect(),
         }
     }
-}
-
-fn flag(options: &DynamicMessage, extension: &str) -> bool {
-    pool()
-        .get_extension_by_name(extension)
-        .is_some_and(|extension| {
-            options.has_extension(&extension)
-                && options.get_extension(&extension).as_bool() == Some(true)
-        })
 }
 
 fn holds_messages(field: &FieldDescriptor) -> bool {
-    match field.kind() {
-        Kind::Message(entry) if field.is_map() => {
-            matches!(entry.map_entry_value_field().kind(), Kind::Message(_))
-        }
-        kind => matches!(kind, Kind::Message(_)),
-    }
+    let kind = match field.map_kinds() {
+        Some((_, values)) => values,
+        None => field.kind(),
+    };
+    matches!(kind, Kind::Message(_))
 }
 
 impl FieldRules {
     fn of(field: &FieldDescriptor) -> Option<Self> {
-        let extension = pool().get_extension_by_name("validate.rules")?;
-        let options = field.options();
-        if !options.has_extension(&extension) {
+        if field.rules().is_empty() {
             return None;
         }
-        let rules =
-            to_typed::<pgv::FieldRules>(options.get_extension(&extension).as_message()?).ok()?;
+        // The build script wrote them; were they damaged, the field would be refused.
+        let Ok(rules) = pgv::FieldRules::decode(field.rules()) else {
+            return Some(Self {
+                rules: Rules::Unsupported("damaged rules".to_owned()),
+                ..Self::default()
+            });
+        };
         let mut rules = Self::compile(rules);
         // Which member of a oneof is set is the oneof's business.
         rules.required &= field.containing_oneof().is_none();
@@ -290,13 +289,10 @@ impl FieldRules {
         if let Some(WellKnown::WellKnownRegex(known)) = rules.well_known {
             rules.well_known = None;
             let (pattern, shown) = header_pattern(known, strict)?;
-            patterns.push((
-                Regex::new(pattern).map_err(|e| e.to_string())?,
-                shown.to_owned(),
-            ));
+            patterns.push(Pattern::new(pattern, shown));
         }
         if let Some(pattern) = rules.pattern.take() {
-            patterns.push((Regex::new(&pattern).map_err(|e| e.to_string())?, pattern));
+            patterns.push(Pattern::new(pattern.clone(), pattern));
         }
         let compiled = TextRules {
             characters: Size {
@@ -362,6 +358,14 @@ mod tests {
     fn supported(rules: &FieldRules) -> bool {
         let nested = match &rules.rules {
             Rules::Unsupported(_) => return false,
+            Rules::Text(rules)
+                if rules
+                    .patterns
+                    .iter()
+                    .any(|p| Regex::new(&p.source).is_err()) =>
+            {
+                return false;
+            }
             Rules::List { items, .. } => vec![items],
             Rules::Map { keys, values, .. } => vec![keys, values],
             _ => vec![],
@@ -372,8 +376,8 @@ mod tests {
     #[test]
     fn every_rule_of_envoys_api_is_supported() {
         let mut rules = 0;
-        for message in pool().all_messages() {
-            for (field, field_rules) in MessageRules::compile(&message).fields {
+        for message in MessageDescriptor::all() {
+            for (field, field_rules) in MessageRules::compile(message).fields {
                 assert!(
                     supported(&field_rules),
                     "{}: {field_rules:?}",

@@ -10,7 +10,7 @@ use crate::{Findings, json};
 const HCM: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 fn violations(name: &str, value: Value) -> Vec<String> {
-    let descriptor = crate::pool().get_message_by_name(name).unwrap();
+    let descriptor = crate::reflect::MessageDescriptor::named(name).unwrap();
     let (message, findings) = json::read(&descriptor, &value.into());
     assert_eq!(findings, Findings::default());
     validate(&message).iter().map(ToString::to_string).collect()

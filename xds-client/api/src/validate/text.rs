@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prost_reflect::{DynamicMessage, Value};
+use crate::reflect::{DynamicMessage, Value};
 
 /// A duration, shown as Go shows one: `5m0s`, `1.5s`, `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

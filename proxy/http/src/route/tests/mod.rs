@@ -12,7 +12,8 @@ mod validation;
 
 use super::*;
 use envoy_api::{
-    Format, load, pb::envoy::config::route::v3::RouteConfiguration, pool, prost_types, to_typed,
+    Format, MessageDescriptor, load, pb::envoy::config::route::v3::RouteConfiguration, prost_types,
+    to_typed,
 };
 use outrigger_core::{
     Address, ConfigError, ConnectionInfo, Context, HeaderId, HeaderMap, StreamInfo,
@@ -38,9 +39,7 @@ impl PerFilterConfig for Filters {
 }
 
 fn compile_with(yaml: &str, validate_clusters: bool) -> Result<Arc<RouteTable>, ConfigError> {
-    let descriptor = pool()
-        .get_message_by_name("envoy.config.route.v3.RouteConfiguration")
-        .unwrap();
+    let descriptor = MessageDescriptor::named("envoy.config.route.v3.RouteConfiguration").unwrap();
     let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
     let proto: RouteConfiguration = to_typed(&message).unwrap();
     let build = BuildContext::new(Arc::new(Context::default()));
