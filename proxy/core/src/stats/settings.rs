@@ -148,7 +148,7 @@ fn compile_tags(
         Vec::new()
     };
     let mut tags = if config.use_all_default_tags.unwrap_or(true) {
-        TagProducer::with_defaults_except(&overridden)?
+        TagProducer::with_defaults_except(&overridden)
     } else {
         TagProducer::default()
     };

@@ -9,6 +9,7 @@ use crate::ConfigError;
 use defaults::{DEFAULTS, Rule};
 use hashbrown::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 use tokens::Tokens;
 
 /// A stat's name without the parts that became tags, and the tags in the order in which Envoy shows them.
@@ -28,10 +29,39 @@ struct Found<'a> {
 enum Pattern {
     Tokens(Tokens),
     /// Group 1 leaves the name; group 2, or else 1, is the value unless it is this word.
-    Regex(Box<regex::Regex>, Option<&'static str>),
+    Regex(DefaultRegex, Option<&'static str>),
     /// Users' patterns are ECMAScript, with look-around.
     EcmaScript(Box<fancy_regex::Regex>),
     Fixed(String),
+}
+
+/// The regex of a default tag, built when the first name comes to it: a proxy without a reader of labels builds none,
+/// and to build them all is most of the work of a start.
+#[derive(Debug)]
+struct DefaultRegex {
+    pattern: &'static str,
+    built: OnceLock<Option<regex::bytes::Regex>>,
+}
+
+impl DefaultRegex {
+    const fn new(pattern: &'static str) -> Self {
+        Self {
+            pattern,
+            built: OnceLock::new(),
+        }
+    }
+
+    fn build(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
+        // Envoy's classes are of ASCII; those of Unicode would be a hundred times as large.
+        regex::bytes::RegexBuilder::new(&defaults::expand(pattern))
+            .unicode(false)
+            .build()
+    }
+
+    fn captures<'a>(&self, name: &'a str) -> Option<regex::bytes::Captures<'a>> {
+        let built = self.built.get_or_init(|| Self::build(self.pattern).ok());
+        built.as_ref()?.captures(name.as_bytes())
+    }
 }
 
 #[derive(Debug)]
@@ -62,14 +92,14 @@ pub struct TagProducer {
 
 impl TagProducer {
     /// The default tags; more are added by [`add`](Self::add). Those that `overridden` names are left out.
-    pub fn with_defaults_except(overridden: &[&str]) -> Result<Self, ConfigError> {
+    pub fn with_defaults_except(overridden: &[&str]) -> Self {
         let mut producer = Self::default();
         for (tag, rule) in DEFAULTS {
             if !overridden.contains(tag) {
-                producer.add_default(tag, rule)?;
+                producer.add_default(tag, rule);
             }
         }
-        Ok(producer)
+        producer
     }
 
     /// Adds a tag of `stats_config.stats_tags` or of `--stats-tag`.
@@ -93,29 +123,29 @@ impl TagProducer {
                     )));
                 }
                 for (tag, rule) in rules {
-                    self.add_default(tag, rule)?;
+                    self.add_default(tag, rule);
                 }
             }
         }
         Ok(())
     }
 
-    fn add_default(&mut self, tag: &str, rule: &Rule) -> Result<(), ConfigError> {
-        let (pattern, unless) = match rule {
+    fn add_default(&mut self, tag: &str, rule: &Rule) {
+        let (prefix, pattern) = match *rule {
             Rule::Tokens(pattern) => {
                 let tokens = Tokens::new(pattern);
-                let prefix = tokens.prefix().map(str::to_owned);
-                self.push(prefix, tag, Pattern::Tokens(tokens));
-                return Ok(());
+                (tokens.prefix().map(str::to_owned), Pattern::Tokens(tokens))
             }
-            Rule::Regex(pattern) => (pattern, None),
-            Rule::RegexUnless(pattern, word) => (pattern, Some(*word)),
+            Rule::Regex(pattern) => (
+                regex_prefix(pattern).map(str::to_owned),
+                Pattern::Regex(DefaultRegex::new(pattern), None),
+            ),
+            Rule::RegexUnless(pattern, word) => (
+                regex_prefix(pattern).map(str::to_owned),
+                Pattern::Regex(DefaultRegex::new(pattern), Some(word)),
+            ),
         };
-        let regex = regex::Regex::new(&defaults::expand(pattern))
-            .map_err(|e| ConfigError::new(e.to_string()))?;
-        let prefix = regex_prefix(pattern).map(str::to_owned);
-        self.push(prefix, tag, Pattern::Regex(Box::new(regex), unless));
-        Ok(())
+        self.push(prefix, tag, pattern);
     }
 
     fn push(&mut self, prefix: Option<String>, tag: &str, pattern: Pattern) {
@@ -163,7 +193,7 @@ impl Pattern {
             Self::Regex(regex, unless) => {
                 let captures = regex.captures(name)?;
                 let remove = captures.get(1)?;
-                let value = captures.get(2).unwrap_or(remove).as_str();
+                let value = name.get(captures.get(2).unwrap_or(remove).range())?;
                 (*unless != Some(value)).then(|| Found {
                     remove: remove.range(),
                     value,
