@@ -97,6 +97,7 @@ async fn start_outrigger(upstream: SocketAddr) -> SocketAddr {
     let listener_context = ListenerContext {
         stat_prefix: "listener.bench.",
         buffer_limit: 1024 * 1024,
+        drain: Default::default(),
         access_logs: &AccessLogs::default(),
     };
     let hcm =

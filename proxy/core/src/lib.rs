@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod address;
 pub mod context;
 pub mod data_source;
+pub mod drain;
 pub mod error;
 pub mod field;
 pub mod formatter;

@@ -18,6 +18,7 @@ use envoy_api::pb::envoy::{
 use outrigger_core::{
     ConfigError,
     access_log::AccessLogs,
+    drain::DrainDecision,
     error::{ConfigResult, required},
     matcher::CidrList,
     runtime::RuntimeFlag,
@@ -32,6 +33,8 @@ pub struct ListenerContext<'a> {
     pub stat_prefix: &'a str,
     /// `per_connection_buffer_limit_bytes`.
     pub buffer_limit: u32,
+    /// Whether connections of the listener are to be asked to close.
+    pub drain: DrainDecision,
     /// The listener's own loggers: one line for each connection.
     pub access_logs: &'a AccessLogs,
 }
@@ -107,6 +110,7 @@ impl HttpConnectionManager {
             path: path_options(proto, build),
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,
+            drain: listener.drain.clone(),
             filters,
             routes,
         }))

@@ -12,7 +12,12 @@ use crate::{
     timeout::{Timer, earliest},
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
-use outrigger_core::{ConnectionInfo, access_log::AccessLogs, runtime::RuntimeFlag};
+use outrigger_core::{
+    ConnectionInfo,
+    access_log::AccessLogs,
+    drain::{DrainDecision, DrainWatch},
+    runtime::RuntimeFlag,
+};
 use outrigger_transport::Stream;
 use outrigger_upstream::ClusterManager;
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
@@ -39,6 +44,7 @@ pub struct HttpConnectionManager {
     pub(crate) keep_after_bad_request: bool,
     /// `per_connection_buffer_limit_bytes` of the listener.
     pub(crate) buffer_limit: usize,
+    pub(crate) drain: DrainDecision,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) filters: FilterChain,
     pub(crate) routes: Arc<RouteTable>,
@@ -97,6 +103,14 @@ pub(crate) enum DrainState {
     Closing,
 }
 
+/// When a draining server asks this connection to close although no response asks it.
+#[derive(Clone, Copy, Debug)]
+enum DrainClose {
+    /// No drain sequence has begun.
+    Unknown,
+    At(Option<Instant>),
+}
+
 /// One downstream connection under the connection manager.
 pub(crate) struct Connection {
     pub hcm: Arc<HttpConnectionManager>,
@@ -104,6 +118,7 @@ pub(crate) struct Connection {
     pub codec: ServerConnection,
     pub timer: Timer,
     pub drain: DrainState,
+    drain_close: DrainClose,
     requests: u32,
     duration_deadline: Option<Instant>,
     /// When the last response was complete.
@@ -143,6 +158,7 @@ impl HttpConnectionManager {
             codec,
             timer: Timer::default(),
             drain: DrainState::NotDraining,
+            drain_close: DrainClose::Unknown,
             requests: 0,
             duration_deadline,
             idle_since: None,
@@ -154,6 +170,7 @@ impl HttpConnectionManager {
             active_request: false,
             summary: Summary::default(),
         };
+        let _watch = connection.watch_drain().await;
         let close = connection.run().await;
         connection.close(close).await;
     }
@@ -217,9 +234,12 @@ impl Connection {
                     self.count_codec();
                     head_deadline = hcm.timeouts.request_headers.map(|d| Instant::now() + d);
                 }
+                let drain_close = self.drain_close();
                 let drain_deadline = match self.drain {
+                    // A request that has begun is served.
+                    DrainState::Draining { .. } if self.codec.head_started() => None,
                     DrainState::Draining { until } => until,
-                    _ => earliest(self.duration_deadline, idle_deadline),
+                    _ => earliest(earliest(self.duration_deadline, drain_close), idle_deadline),
                 };
                 let deadline = earliest(drain_deadline, head_deadline);
                 if self.timer.poll_deadline(cx, deadline).is_pending() {
@@ -233,7 +253,9 @@ impl Connection {
                 if matches!(self.drain, DrainState::Draining { .. }) {
                     return Poll::Ready(Next::End(Close::Delayed));
                 }
-                if passed(self.duration_deadline) {
+                if passed(drain_close) {
+                    hcm.stats.downstream_cx_drain_close.inc();
+                } else if passed(self.duration_deadline) {
                     self.max_duration_reached();
                 } else {
                     idle_deadline = None;
@@ -247,6 +269,24 @@ impl Connection {
             }
         })
         .await
+    }
+
+    /// Wakes this task when a drain sequence begins.
+    async fn watch_drain(&self) -> DrainWatch {
+        let decision = &self.hcm.drain;
+        poll_fn(|cx| Poll::Ready(decision.watch(cx.waker().clone()))).await
+    }
+
+    /// When the connection is to be asked to close, as a drain sequence has begun.
+    fn drain_close(&mut self) -> Option<Instant> {
+        if matches!(self.drain_close, DrainClose::Unknown) && self.hcm.drain.has_begun() {
+            let drain_timeout = self.hcm.timeouts.drain.unwrap_or_default();
+            self.drain_close = DrainClose::At(self.hcm.drain.idle_close(drain_timeout));
+        }
+        match self.drain_close {
+            DrainClose::At(at) if self.drain == DrainState::NotDraining => at,
+            _ => None,
+        }
     }
 
     /// `max_connection_duration` has passed: the connection drains.

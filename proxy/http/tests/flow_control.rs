@@ -72,6 +72,7 @@ async fn proxied(buffer_limit: u32) -> (TcpStream, TcpListener) {
     let listener = ListenerContext {
         stat_prefix: "listener.test.",
         buffer_limit,
+        drain: Default::default(),
         access_logs: &AccessLogs::default(),
     };
     let manager = HttpConnectionManager::compile(&manager, &build, &listener).unwrap();

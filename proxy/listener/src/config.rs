@@ -13,15 +13,16 @@ use envoy_api::{
     pb::envoy::config::{
         core::v3::{
             Address as AddressProto, SocketOption as SocketOptionProto, TcpKeepalive,
-            address::Address as Specifier, socket_address::Protocol,
+            TrafficDirection, address::Address as Specifier, socket_address::Protocol,
         },
-        listener::v3::{FilterChain as FilterChainProto, Listener as Proto},
+        listener::v3::{FilterChain as FilterChainProto, Listener as Proto, listener::DrainType},
     },
     prost_types,
 };
 use outrigger_core::{
     Address, ConfigError,
     access_log::AccessLogs,
+    drain::{DrainDecision, DrainDirection, DrainManager},
     error::ConfigResult,
     metadata::Metadata,
     runtime::RuntimeUint64,
@@ -48,6 +49,7 @@ pub(crate) struct Shared<'a> {
     pub global_limit: &'a Arc<ConnectionLimit>,
     pub http_inspector: &'a Arc<HttpInspectorStats>,
     pub directory: &'a Arc<Directory>,
+    pub drain: &'a Arc<DrainManager>,
 }
 
 pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, ConfigError> {
@@ -81,6 +83,7 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
         buffer_limit: proto
             .per_connection_buffer_limit_bytes
             .unwrap_or(DEFAULT_BUFFER_LIMIT),
+        drain: drain_decision(proto, shared.drain),
         access_logs: &access_logs,
     };
     let chains = compile_chains(proto, shared.build, &lent)?;
@@ -135,6 +138,16 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
             traffic_direction: proto.traffic_direction,
         }),
     })
+}
+
+/// When the listener's connections are asked to close.
+fn drain_decision(proto: &Proto, manager: &Arc<DrainManager>) -> DrainDecision {
+    let direction = match proto.traffic_direction() {
+        TrafficDirection::Inbound => DrainDirection::InboundOnly,
+        _ => DrainDirection::All,
+    };
+    let modify_only = proto.drain_type() == DrainType::ModifyOnly;
+    DrainDecision::new(manager.clone(), direction, modify_only)
 }
 
 /// What would change who gets in, or where the bytes go, must not be passed over, whoever calls.

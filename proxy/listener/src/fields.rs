@@ -36,10 +36,7 @@ pub const FIELDS: &[Message] = &[
             ),
             ("metadata", USED),
             ("deprecated_v1", USED),
-            (
-                "drain_type",
-                Ignored("only says when connections are asked to close, and none is asked yet"),
-            ),
+            ("drain_type", USED),
             ("listener_filters", USED),
             ("listener_filters_timeout", USED),
             ("continue_on_listener_filters_timeout", USED),

@@ -9,7 +9,7 @@ use crate::{
     stats::ListenerManagerStats,
 };
 use envoy_api::pb::envoy::config::{core::v3::TrafficDirection, listener::v3::Listener as Proto};
-use outrigger_core::{Address, ConfigError, worker::Workers};
+use outrigger_core::{Address, ConfigError, drain::DrainManager, worker::Workers};
 use outrigger_transport::{
     inspect::HttpInspectorStats,
     listen::{self, BoundSocket},
@@ -26,6 +26,7 @@ pub struct ListenerManager {
     global_limit: Arc<ConnectionLimit>,
     http_inspector: Arc<HttpInspectorStats>,
     directory: Arc<Directory>,
+    drain: Arc<DrainManager>,
     stats: Arc<ListenerManagerStats>,
     listeners: Mutex<Vec<Entry>>,
     /// Off where a configuration is only to be checked.
@@ -58,6 +59,7 @@ impl ListenerManager {
             stats: stats.register("listener_manager.", ListenerManagerStats::default()),
             global_limit,
             directory: Arc::default(),
+            drain: Arc::default(),
             listeners: Mutex::default(),
             binds: true,
             build,
@@ -71,6 +73,13 @@ impl ListenerManager {
         self
     }
 
+    /// Who says when connections are to be asked to close; otherwise nobody is.
+    #[must_use]
+    pub fn with_drain(mut self, drain: Arc<DrainManager>) -> Self {
+        self.drain = drain;
+        self
+    }
+
     /// Compiles a listener of the bootstrap and binds its addresses. Nothing can connect before
     /// [`start_workers`](Self::start_workers). A second listener of the same name replaces the first.
     pub fn add_static(&self, proto: &Proto) -> Result<(), ConfigError> {
@@ -79,6 +88,7 @@ impl ListenerManager {
             global_limit: &self.global_limit,
             http_inspector: &self.http_inspector,
             directory: &self.directory,
+            drain: &self.drain,
         };
         let listener = Arc::new(config::compile(proto, &shared)?);
         let mut listeners = self.listeners.lock();

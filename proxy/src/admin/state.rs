@@ -38,7 +38,7 @@ impl ServerState {
 pub struct DrainRequest {
     /// Only listeners with `traffic_direction: INBOUND`.
     pub inbound_only: bool,
-    /// Accept for the drain time before stopping.
+    /// Go on accepting for the drain time before stopping.
     pub graceful: bool,
     /// Never stop accepting.
     pub skip_exit: bool,

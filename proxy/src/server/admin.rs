@@ -10,9 +10,12 @@ use crate::{
     lifecycle::{Lifecycle, State},
     logging::Loggers,
 };
-use outrigger_core::runtime::{self, DumpEntry};
+use outrigger_core::{
+    drain::{DrainDirection, DrainManager},
+    runtime::{self, DumpEntry},
+};
 use outrigger_listener::ListenerManager;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// The server behind the interfaces that the endpoints ask.
 pub struct Process {
@@ -21,8 +24,7 @@ pub struct Process {
     pub loggers: Arc<Loggers>,
     pub stats: Arc<ProcessStats>,
     pub runtime: Arc<runtime::Runtime>,
-    /// `--drain-time-s`.
-    pub drain_time: Duration,
+    pub drain: Arc<DrainManager>,
 }
 
 impl AdminLifecycle for Process {
@@ -41,22 +43,31 @@ impl AdminLifecycle for Process {
 
     fn fail_health_checks(&self, fail: bool) {
         self.life.fail_health_checks(fail);
+        self.drain.fail_health_checks(fail);
         self.stats.show_state(&self.life);
     }
 
     fn drain_listeners(&self, request: DrainRequest) {
-        let listeners = self.listeners.clone();
+        let direction = match request.inbound_only {
+            true => DrainDirection::InboundOnly,
+            false => DrainDirection::All,
+        };
+        let begun = self.drain.start(direction);
         if request.skip_exit {
             return;
         }
+        let listeners = self.listeners.clone();
         if !request.graceful {
             return listeners.stop_listeners(request.inbound_only);
         }
-        let time = self.drain_time;
-        tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            listeners.stop_listeners(request.inbound_only);
-        });
+        // Whoever drained them first has said whether they stop.
+        if begun {
+            let time = self.drain.time();
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                listeners.stop_listeners(request.inbound_only);
+            });
+        }
     }
 
     fn reopen_logs(&self) {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     bootstrap::{Bootstrap, Rejection},
-    cli::{Mode, Options},
+    cli::{DrainStrategy, Mode, Options},
     logging::Loggers,
 };
 use envoy_api::{
@@ -18,6 +18,7 @@ use envoy_api::{
 use outrigger_core::{
     ConfigError, Context,
     access_log::{Manager, ManagerSettings},
+    drain::{DrainManager, DrainSettings},
     error::ConfigResult,
     runtime::Runtime,
     stats::{Settings, Store},
@@ -31,6 +32,7 @@ pub struct Parts {
     pub context: Arc<Context>,
     pub clusters: Arc<ClusterManager>,
     pub listeners: Arc<ListenerManager>,
+    pub drain: Arc<DrainManager>,
     pub overload: Option<Overload>,
     /// Over all listeners.
     pub limit: Arc<ConnectionLimit>,
@@ -88,7 +90,11 @@ pub fn parts(
         });
     let limit = global_limit(overload.as_ref(), &context.runtime);
     let build = BuildContext::new(context.clone());
-    let listeners = ListenerManager::new(build.clone(), limit.clone());
+    let drain = Arc::new(DrainManager::new(DrainSettings {
+        time: options.drain_time,
+        immediate: options.drain_strategy == DrainStrategy::Immediate,
+    }));
+    let listeners = ListenerManager::new(build.clone(), limit.clone()).with_drain(drain.clone());
     let listeners = match options.mode {
         Mode::Serve => listeners,
         Mode::Validate => listeners.without_binding(),
@@ -123,6 +129,7 @@ pub fn parts(
         context,
         clusters: build.clusters,
         listeners: Arc::new(listeners),
+        drain,
         overload,
         limit,
         stats,

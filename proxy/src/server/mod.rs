@@ -258,7 +258,7 @@ fn admin_state(
         loggers: loggers.clone(),
         stats: parts.stats.clone(),
         runtime: parts.context.runtime.clone(),
-        drain_time: options.drain_time,
+        drain: parts.drain.clone(),
     });
     Arc::new(AdminState {
         stats: parts.context.stats.clone(),

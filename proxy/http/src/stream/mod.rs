@@ -360,6 +360,10 @@ impl<'a> ActiveStream<'a> {
             &hcm.response_headers,
             self.info.start_time,
         );
+        if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
+            hcm.stats.downstream_cx_drain_close.inc();
+            self.connection.start_drain(self.info.start + now);
+        }
         if self.connection.drain == DrainState::NotDraining && self.saw_connection_close {
             self.connection.drain = DrainState::Closing;
         }

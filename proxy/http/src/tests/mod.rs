@@ -72,6 +72,7 @@ impl Proxy {
         let context = ListenerContext {
             stat_prefix: "listener.test.",
             buffer_limit: 1024 * 1024,
+            drain: Default::default(),
             access_logs: &outrigger_core::access_log::AccessLogs::default(),
         };
         Self {
