@@ -113,16 +113,16 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// The straight line. Returns how the connection ends, or `None` if it serves another request.
-    pub async fn run(mut self, head: RequestHead) -> Option<Close> {
+    pub async fn run(&mut self, head: &RequestHead) -> Option<Close> {
         if let Err(error) = check_head(&mut self.messages.request) {
             self.messages.request.clear();
             return self.reject(error).await;
         }
-        self.begin(&head);
-        match self.decode_headers(&head) {
+        self.begin(head);
+        match self.decode_headers(head) {
             Step::Reply(reply) => self.send_local_reply(reply).await,
-            Step::Forward => match router::forward(&mut self).await {
-                router::Outcome::Response(response) => self.proxy_response(*response).await,
+            Step::Forward => match router::forward(self).await {
+                router::Outcome::Response(response) => self.proxy_response(response).await,
                 router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
                 router::Outcome::Disconnected(error) => self.downstream_failed(error).await,
             },
@@ -130,7 +130,7 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// The bytes were no request: the codec's own answer.
-    pub async fn reject(mut self, error: CodecError) -> Option<Close> {
+    pub async fn reject(&mut self, error: CodecError) -> Option<Close> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
         if error == CodecError::UNDERSCORE {
@@ -143,7 +143,7 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// The head did not arrive in `request_headers_timeout`.
-    pub async fn header_timeout(mut self) -> Option<Close> {
+    pub async fn header_timeout(&mut self) -> Option<Close> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
         hcm.stats.downstream_rq_header_timeout.inc();
@@ -153,7 +153,7 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// The client has gone in the middle of a head.
-    pub fn abandon(mut self) -> Option<Close> {
+    pub fn abandon(&mut self) -> Option<Close> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
         self.info.protocol = Some(Protocol::Http11);

@@ -20,7 +20,10 @@ const FLUSH_AT: usize = 64 * 1024;
 
 impl ActiveStream<'_> {
     /// Streams an upstream's response to the client, and what is left of the request to the upstream.
-    pub(super) async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
+    pub(super) async fn proxy_response(
+        &mut self,
+        mut upstream: Box<UpstreamResponse>,
+    ) -> Option<Close> {
         let end = upstream.exchange.response_complete();
         // The response head has just been read.
         let now = self.info.timing.upstream_rx_begin;
