@@ -137,7 +137,7 @@ impl TcpProxy {
         info.cluster = Some(cluster.info.clone());
         info.timing.upstream_connect_begin = Some(info.elapsed());
         for _ in 0..self.max_connect_attempts {
-            let Some(host) = cluster.pick(&LbContext::new()) else {
+            let Some(host) = cluster.pick(&mut LbContext::new()) else {
                 info.set_flag(ResponseFlag::NoHealthyUpstream);
                 return Err(Failure::NoHealthyUpstream);
             };

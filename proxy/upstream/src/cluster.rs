@@ -91,7 +91,7 @@ impl Cluster {
     }
 
     /// Chooses a host. `None`: there is none that may be used.
-    pub fn pick(&self, cx: &LbContext<'_>) -> Option<Arc<Host>> {
+    pub fn pick(&self, cx: &mut LbContext<'_>) -> Option<Arc<Host>> {
         let host = self.hosts.load().balancer().pick(cx, &self.stats);
         if host.is_none() {
             self.stats.upstream_cx_none_healthy.inc();

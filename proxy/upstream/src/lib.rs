@@ -20,7 +20,7 @@ pub use config::ClusterConfig;
 pub use fields::FIELDS;
 pub use host::Host;
 pub use host_set::HostSet;
-pub use lb::LbContext;
+pub use lb::{HostPredicate, LbContext, PreviousPriorities};
 pub use manager::{BuildContext, ClusterManager};
 pub use pool::{
     CloseReason, FailureReason, Http1Connection, PoolFailure, TcpConnection, UpstreamConnectionInfo,

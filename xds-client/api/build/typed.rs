@@ -44,6 +44,7 @@ pub const TYPED: &[&str] = &[
     "envoy/extensions/request_id/",
     "envoy/extensions/resource_monitors/downstream_connections/",
     "envoy/extensions/resource_monitors/fixed_heap/",
+    "envoy/extensions/retry/",
     "envoy/extensions/transport_sockets/raw_buffer/",
     "envoy/extensions/transport_sockets/tls/v3/",
     "envoy/extensions/upstreams/http/",

@@ -42,6 +42,8 @@ pub struct Forward {
     pub grpc_timeout_offset: Option<Duration>,
     /// The route's policy, or its virtual host's.
     pub retry_policy: Option<Arc<RetryPolicy>>,
+    /// An attempt that takes longer than `per_try_timeout` goes on beside the next one; whoever answers first wins.
+    pub hedge_on_per_try_timeout: bool,
     pub priority: Priority,
     /// The authority becomes the chosen endpoint's hostname: see [`rewrite_host_to_upstream`](Self::rewrite_host_to_upstream).
     pub auto_host_rewrite: bool,

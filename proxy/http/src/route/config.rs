@@ -76,6 +76,8 @@ pub(super) struct Level<'a> {
     pub virtual_host_name: Arc<str>,
     pub virtual_host_metadata: Metadata,
     pub retry_policy: Option<Arc<RetryPolicy>>,
+    /// `hedge_policy.hedge_on_per_try_timeout`.
+    pub hedge_on_per_try_timeout: bool,
     pub request_body_buffer_limit: Option<u64>,
 }
 
@@ -103,6 +105,7 @@ impl RouteTable {
             virtual_host_name: "".into(),
             virtual_host_metadata: Metadata::default(),
             retry_policy: None,
+            hedge_on_per_try_timeout: false,
             request_body_buffer_limit: None,
         };
         level.add_mutations(mutations!(proto));
@@ -175,6 +178,8 @@ impl VirtualHost {
         level.add_mutations(mutations!(proto));
         let retry_policy = proto.retry_policy.as_ref().map(RetryPolicy::compile);
         level.retry_policy = retry_policy.transpose().at("retry_policy")?.map(Arc::new);
+        let hedge_policy = proto.hedge_policy.as_ref();
+        level.hedge_on_per_try_timeout = hedge_policy.is_some_and(|h| h.hedge_on_per_try_timeout);
         #[allow(deprecated)]
         let old_limit = proto.per_request_buffer_limit_bytes.map(u64::from);
         level.request_body_buffer_limit = proto.request_body_buffer_limit.or(old_limit);

@@ -11,6 +11,7 @@ const VIRTUAL_CLUSTERS: Fate = Fate::Ignored("virtual clusters only name stats")
 const TRACING: Fate = Fate::Ignored("only spans are concerned");
 const HTTP3: Fate = Fate::Ignored("early data exists in HTTP/3 only");
 const SUM: Fate = Fate::Ignored("weights need no given sum");
+const HEDGE: Fate = Fate::Ignored("Envoy does not act on it either");
 const STATS: Fate = Fate::Ignored("only names stats");
 
 /// Every routing message.
@@ -59,7 +60,7 @@ pub const FIELDS: &[Message] = &[
             ("include_attempt_count_in_response", USED),
             ("retry_policy", USED),
             ("retry_policy_typed_config", EXTENSION),
-            ("hedge_policy", LATER),
+            ("hedge_policy", USED),
             ("include_is_timeout_retry_header", USED),
             ("per_request_buffer_limit_bytes", USED),
             ("request_body_buffer_limit", USED),
@@ -194,7 +195,7 @@ pub const FIELDS: &[Message] = &[
             ("internal_redirect_policy", LATER),
             ("internal_redirect_action", LATER),
             ("max_internal_redirects", LATER),
-            ("hedge_policy", LATER),
+            ("hedge_policy", USED),
             ("max_stream_duration", USED),
         ],
     },
@@ -238,7 +239,7 @@ pub const FIELDS: &[Message] = &[
             ("num_retries", USED),
             ("per_try_timeout", USED),
             ("per_try_idle_timeout", USED),
-            ("retry_priority", EXTENSION),
+            ("retry_priority", USED),
             ("retry_host_predicate", USED),
             ("retry_options_predicates", EXTENSION),
             ("host_selection_retry_max_attempts", USED),
@@ -247,12 +248,40 @@ pub const FIELDS: &[Message] = &[
             ("rate_limited_retry_back_off", USED),
             ("retriable_headers", USED),
             ("retriable_request_headers", USED),
-            ("refresh_cluster_on_retry", USED),
+            ("refresh_cluster_on_retry", LATER),
         ],
     },
     Message {
         name: "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
         fields: &[("name", USED), ("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RetryPolicy.RetryPriority",
+        fields: &[("name", USED), ("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig",
+        fields: &[("metadata_match", USED)],
+    },
+    Message {
+        name: "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        fields: &[("update_frequency", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.HedgePolicy",
+        fields: &[
+            ("initial_requests", HEDGE),
+            ("additional_request_chance", HEDGE),
+            ("hedge_on_per_try_timeout", USED),
+        ],
     },
     Message {
         name: "envoy.config.route.v3.RetryPolicy.RetryBackOff",

@@ -144,6 +144,10 @@ fn forward(
         max_grpc_timeout,
         grpc_timeout_offset,
         retry_policy,
+        hedge_on_per_try_timeout: match &proto.hedge_policy {
+            Some(policy) => policy.hedge_on_per_try_timeout,
+            None => level.hedge_on_per_try_timeout,
+        },
         priority: match RoutingPriority::try_from(proto.priority) {
             Ok(RoutingPriority::Default) => Priority::Default,
             Ok(RoutingPriority::High) => Priority::High,

@@ -1,11 +1,8 @@
 //! `RetryPolicy` as values: when a request may be tried again, how often and how soon. The retrying is the router's.
 
 use envoy_api::{
-    pb::envoy::config::route::v3::{
-        RetryPolicy as Proto,
-        retry_policy::{ResetHeaderFormat, retry_host_predicate},
-    },
-    prost_types, type_name,
+    pb::envoy::config::route::v3::{RetryPolicy as Proto, retry_policy::ResetHeaderFormat},
+    prost_types,
 };
 use outrigger_core::{
     ConfigError, HeaderName,
@@ -14,7 +11,10 @@ use outrigger_core::{
 };
 use std::time::Duration;
 
-use super::config::{duration, no_extension};
+use super::{
+    config::duration,
+    retry_host::{HostPredicates, update_frequency},
+};
 
 /// A compiled retry policy.
 #[derive(Clone, Debug)]
@@ -42,17 +42,8 @@ pub struct RetryPolicy {
     /// How often host selection may try again for a host that the predicates accept (1 by default).
     pub host_selection_retry_max_attempts: u32,
     pub host_predicates: HostPredicates,
-    /// Routes are chosen anew for each attempt.
-    pub refresh_cluster_on_retry: bool,
-}
-
-/// Hosts that a retry avoids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostPredicates {
-    /// Hosts that an earlier attempt used.
-    pub previous_hosts: bool,
-    /// Canaries.
-    pub omit_canary_hosts: bool,
+    /// `previous_priorities`: after so many attempts, a retry goes to a priority that was not tried yet.
+    pub previous_priorities: Option<u32>,
 }
 
 /// A response header that says how long to wait.
@@ -152,7 +143,7 @@ impl Default for RetryPolicy {
             rate_limited_max_interval: Duration::from_secs(300),
             host_selection_retry_max_attempts: 1,
             host_predicates: HostPredicates::default(),
-            refresh_cluster_on_retry: false,
+            previous_priorities: None,
         }
     }
 }
@@ -213,8 +204,12 @@ impl RetryPolicy {
                 0 => 1,
                 _ => u32::try_from(attempts).unwrap_or(u32::MAX),
             },
-            host_predicates: host_predicates(proto)?,
-            refresh_cluster_on_retry: proto.refresh_cluster_on_retry,
+            host_predicates: HostPredicates::compile(proto)?,
+            previous_priorities: proto
+                .retry_priority
+                .as_ref()
+                .map(|priority| update_frequency(priority).at("retry_priority"))
+                .transpose()?,
         })
     }
 }
@@ -244,25 +239,6 @@ fn rate_limited(proto: &Proto) -> Result<(Box<[ResetHeader]>, Duration), ConfigE
         })
         .collect();
     Ok((headers, longest))
-}
-
-fn host_predicates(proto: &Proto) -> Result<HostPredicates, ConfigError> {
-    let mut predicates = HostPredicates::default();
-    for (i, predicate) in proto.retry_host_predicate.iter().enumerate() {
-        let of = |e: ConfigError| e.index(i).at("retry_host_predicate");
-        let retry_host_predicate::ConfigType::TypedConfig(any) =
-            required(predicate.config_type.as_ref(), "typed_config").map_err(of)?;
-        match type_name(&any.type_url) {
-            "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate" => {
-                predicates.previous_hosts = true;
-            }
-            "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate" => {
-                predicates.omit_canary_hosts = true;
-            }
-            type_name => return Err(of(no_extension(&predicate.name, type_name))),
-        }
-    }
-    Ok(predicates)
 }
 
 fn optional(

@@ -1,6 +1,6 @@
 //! One attempt: a connection to a host, the request on it, and the wait for the response head.
 
-use super::{Forwarding, Outcome, failure::ResetReason};
+use super::{Forwarding, failure::ResetReason};
 use crate::{
     codec::h1::{
         ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
 use outrigger_upstream::{
-    CloseReason, ClusterConfig, Http1Connection, PoolFailure,
+    CloseReason, Cluster, ClusterConfig, Http1Connection, PoolFailure,
     config::HeaderKeyFormat as UpstreamKeyFormat,
 };
 use std::{
@@ -30,12 +30,17 @@ pub(super) enum AttemptEnd {
     Head {
         exchange: Box<ClientExchange>,
         status: u16,
+        retried: bool,
     },
-    /// No response; `sent`: some of the request was written.
+    /// No response; `sent`: some of the request was written; `retried`, as above: another attempt was made in the place
+    /// of this one.
     Reset {
         reason: ResetReason,
         sent: bool,
+        retried: bool,
     },
+    /// Its time is over, and the request may be sent again beside it.
+    Soft(Box<ClientExchange>),
     /// A pooled connection was already closed by the upstream: the request goes out again as if nothing had happened.
     Stale,
     NoHost,
@@ -49,9 +54,11 @@ pub(super) enum AttemptEnd {
 }
 
 /// What ends the wait for something upstream.
-enum Interrupt {
+pub(super) enum Interrupt {
     PerTry,
     PerTryIdle,
+    /// An attempt that was parked decides the request.
+    Hedged(Box<AttemptEnd>),
     Expired(Expired),
     Disconnected(RequestError),
 }
@@ -61,6 +68,7 @@ impl From<Interrupt> for AttemptEnd {
         match interrupt {
             Interrupt::PerTry => Self::PerTryTimeout { idle: false },
             Interrupt::PerTryIdle => Self::PerTryTimeout { idle: true },
+            Interrupt::Hedged(end) => *end,
             Interrupt::Expired(expired) => Self::Expired(expired),
             Interrupt::Disconnected(error) => Self::Disconnected(error),
         }
@@ -69,14 +77,35 @@ impl From<Interrupt> for AttemptEnd {
 
 /// The deadlines of one attempt.
 #[derive(Default)]
-struct TryDeadlines {
+pub(super) struct TryDeadlines {
     whole: Option<Instant>,
     idle: Option<Instant>,
 }
 
 impl Forwarding {
+    /// Runs the next attempt, after a pause.
+    pub(super) async fn next_attempt(
+        &mut self,
+        stream: &mut ActiveStream<'_>,
+        pause: Duration,
+    ) -> AttemptEnd {
+        self.in_flight = false;
+        if !pause.is_zero()
+            && let Some(end) = self.pause(stream, pause).await
+        {
+            return end;
+        }
+        if let Some(retry) = &mut self.retry {
+            retry.begin(&self.cluster);
+        }
+        self.in_flight = true;
+        let end = self.attempt(stream).await;
+        self.in_flight = matches!(end, AttemptEnd::Expired(_));
+        end
+    }
+
     /// Runs one attempt up to the head of a final response.
-    pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
+    async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
         stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
@@ -84,6 +113,9 @@ impl Forwarding {
         let described = Arc::clone(&host.info());
         forget_last_attempt(&mut stream.info);
         stream.info.upstream.host = Some(described);
+        if let Some(retry) = &mut self.retry {
+            retry.on_host(&host);
+        }
         self.tried.push(host.clone());
         self.host = Some(host.clone());
 
@@ -134,6 +166,7 @@ impl Forwarding {
         AttemptEnd::Reset {
             reason: failure.into(),
             sent: false,
+            retried: false,
         }
     }
 
@@ -196,7 +229,13 @@ impl Forwarding {
                 return AttemptEnd::Head {
                     exchange: Box::new(exchange),
                     status,
+                    retried: false,
                 };
+            }
+            Err(ExchangeEnd::Interrupted(Interrupt::PerTry | Interrupt::PerTryIdle))
+                if self.hedges() =>
+            {
+                return AttemptEnd::Soft(Box::new(exchange));
             }
             Err(end) => end,
         };
@@ -205,17 +244,7 @@ impl Forwarding {
         match end {
             ExchangeEnd::Failed(error) => {
                 let reason = ResetReason::from(&error);
-                let close = match error {
-                    ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
-                    ExchangeError::Protocol(_) => {
-                        self.cluster.stats.upstream_cx_protocol_error.inc();
-                        match exchange.ended() {
-                            true => CloseReason::Remote,
-                            false => CloseReason::Local,
-                        }
-                    }
-                };
-                exchange.close(close);
+                close_failed(&self.cluster, exchange, &error);
                 let stale = reused && untouched && reason == ResetReason::ConnectionTermination;
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
@@ -223,7 +252,11 @@ impl Forwarding {
                     self.tried.pop();
                     return AttemptEnd::Stale;
                 }
-                AttemptEnd::Reset { reason, sent: true }
+                AttemptEnd::Reset {
+                    reason,
+                    sent: true,
+                    retried: false,
+                }
             }
             ExchangeEnd::Interrupted(interrupt) => {
                 exchange.close(CloseReason::Local);
@@ -249,8 +282,16 @@ impl Forwarding {
             );
         }
         if stream.info.attempt_count > 1 {
+            if self.route.virtual_host.include_is_timeout_retry_header {
+                let value: &[u8] = match self.timeout_retry {
+                    true => b"true",
+                    false => b"false",
+                };
+                request.set(HeaderId::EnvoyIsTimeoutRetry, value);
+            }
             let keep_own = !self.config.suppress_envoy_headers;
-            let elapsed = self.started.elapsed();
+            let complete = stream.info.timing.downstream_rx_end;
+            let elapsed = complete.map_or(Duration::ZERO, |at| stream.info.elapsed() - at);
             self.timeouts.write_expected(request, elapsed, keep_own);
         }
         if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
@@ -289,6 +330,8 @@ impl Forwarding {
                 }
                 Poll::Ready(Ok(head)) => {
                     if is_forwarded(head.status) && !self.interim {
+                        // Its time is no longer limited by itself.
+                        *deadlines = TryDeadlines::default();
                         self.on_interim(stream, head.status);
                     }
                     stream.messages.response.clear();
@@ -306,6 +349,7 @@ impl Forwarding {
     fn on_interim(&mut self, stream: &mut ActiveStream<'_>, status: u16) {
         self.interim = true;
         self.retry = None;
+        self.close_parked(stream);
         self.cluster.charge_response(status, stream.internal, false);
         let hcm = &stream.connection.hcm;
         if hcm.proxy_100_continue {
@@ -403,7 +447,7 @@ impl Forwarding {
 
     /// A try's timeouts run once it has a connection and the request is complete.
     fn arm_try(&self, stream: &ActiveStream<'_>, deadlines: &mut TryDeadlines, now: Instant) {
-        if !stream.request_complete {
+        if !stream.request_complete || self.interim {
             return;
         }
         deadlines.whole = self.timeouts.per_try.map(|d| now + d);
@@ -417,12 +461,15 @@ impl Forwarding {
     }
 
     /// Ready when a deadline passes or the client is gone.
-    fn poll_interrupt(
-        &self,
+    pub(super) fn poll_interrupt(
+        &mut self,
         cx: &mut Context<'_>,
         stream: &mut ActiveStream<'_>,
         deadlines: &mut TryDeadlines,
     ) -> Poll<Interrupt> {
+        if let Some(interrupt) = self.poll_parked(cx, stream) {
+            return Poll::Ready(interrupt);
+        }
         if stream.request_complete && stream.connection.codec.poll_closed(cx).is_ready() {
             return Poll::Ready(Interrupt::Disconnected(RequestError::Closed));
         }
@@ -443,12 +490,12 @@ impl Forwarding {
         })
     }
 
-    /// Waits before the next attempt.
-    pub(super) async fn pause(
-        &self,
+    /// Waits before the next attempt; `Some` if there will be none.
+    async fn pause(
+        &mut self,
         stream: &mut ActiveStream<'_>,
         pause: Duration,
-    ) -> Result<(), Outcome> {
+    ) -> Option<AttemptEnd> {
         stream.deadlines.upstream = None;
         let until = Instant::now() + pause;
         let interrupt = poll_fn(|cx| {
@@ -460,11 +507,25 @@ impl Forwarding {
         })
         .await;
         match interrupt {
-            Interrupt::PerTry | Interrupt::PerTryIdle => Ok(()),
-            Interrupt::Expired(expired) => Err(Outcome::Reply(self.on_expired(stream, expired))),
-            Interrupt::Disconnected(error) => Err(Outcome::Disconnected(error)),
+            Interrupt::PerTry | Interrupt::PerTryIdle => None,
+            end => Some(end.into()),
         }
     }
+}
+
+/// Closes the connection of an attempt that failed.
+pub(super) fn close_failed(cluster: &Cluster, exchange: ClientExchange, error: &ExchangeError) {
+    let reason = match error {
+        ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
+        ExchangeError::Protocol(_) => {
+            cluster.stats.upstream_cx_protocol_error.inc();
+            match exchange.ended() {
+                true => CloseReason::Remote,
+                false => CloseReason::Local,
+            }
+        }
+    };
+    exchange.close(reason);
 }
 
 /// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.

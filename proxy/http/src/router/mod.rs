@@ -3,6 +3,7 @@
 
 mod attempt;
 mod failure;
+mod hedge;
 mod replay;
 mod response;
 mod retry;
@@ -13,6 +14,7 @@ pub use response::UpstreamResponse;
 use self::{
     attempt::AttemptEnd,
     failure::ResetReason,
+    hedge::Parked,
     replay::ReplayBuffer,
     retry::{Refusal, RetryState},
     timeout::Timeouts,
@@ -20,7 +22,7 @@ use self::{
 use crate::{
     codec::h1::{ClientExchange, EncodeError, server::RequestError},
     local_reply::LocalReply,
-    route::{Action, ClusterChoice, Forward, RouteMatch},
+    route::{Action, Avoided, ClusterChoice, Forward, RouteMatch},
     stream::{ActiveStream, Expired},
 };
 use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
@@ -28,7 +30,6 @@ use outrigger_core::{HeaderId, Method, ResponseFlag};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
-use tokio::time::Instant;
 
 /// A body up to this size is kept to be sent again when a pooled connection turns out to be stale.
 const STALE_REPLAY_LIMIT: usize = 64 * 1024;
@@ -76,7 +77,15 @@ pub struct Forwarding {
     canary: bool,
     /// The upstream has sent an interim response.
     interim: bool,
-    started: Instant,
+    /// A try that times out goes on beside the next.
+    hedge: bool,
+    parked: Vec<Parked>,
+    /// The parked attempts are all that is left.
+    alone: bool,
+    /// The attempt is a retry after a timeout.
+    timeout_retry: bool,
+    /// An attempt is under way, other than those that are parked.
+    in_flight: bool,
 }
 
 /// Sends the request upstream until a response head is there that goes to the client.
@@ -85,15 +94,26 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
         Ok(forwarding) => forwarding,
         Err(reply) => return Outcome::Reply(*reply),
     };
+    let mut next = Next::Attempt(Duration::ZERO);
     loop {
-        let pause = match forwarding.attempt(stream).await {
-            AttemptEnd::Head { exchange, status } => match forwarding.on_head(stream, status) {
-                Some(pause) => {
+        let end = match next {
+            Next::Attempt(pause) => forwarding.next_attempt(stream, pause).await,
+            Next::Wait => forwarding.wait(stream).await,
+        };
+        next = match end {
+            AttemptEnd::Head {
+                exchange,
+                status,
+                retried,
+            } => match forwarding.on_head(stream, status, retried) {
+                Some(next) => {
                     forwarding.account_bytes(stream, &exchange);
                     exchange.finish_or_close();
-                    pause
+                    next
                 }
                 None => {
+                    forwarding.close_parked(stream);
+                    forwarding.watch_response(stream);
                     let ended = exchange.response_complete();
                     let response = UpstreamResponse {
                         exchange: *exchange,
@@ -104,23 +124,26 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                     return Outcome::Response(Box::new(response));
                 }
             },
-            AttemptEnd::Reset { reason, sent } => {
-                match forwarding.on_reset(stream, &reason, sent) {
-                    Ok(pause) => pause,
-                    Err(reply) => return Outcome::Reply(reply),
-                }
-            }
-            AttemptEnd::Stale => Duration::ZERO,
+            AttemptEnd::Reset {
+                reason,
+                sent,
+                retried,
+            } => match forwarding.on_reset(stream, &reason, sent, retried) {
+                Ok(next) => next,
+                Err(reply) => return Outcome::Reply(reply),
+            },
+            AttemptEnd::Stale => Next::Attempt(Duration::ZERO),
+            AttemptEnd::Soft(exchange) => forwarding.on_soft_timeout(stream, exchange),
             AttemptEnd::Unwritable(error) => return Outcome::Reply(unwritable(&error)),
             AttemptEnd::NoHost => return Outcome::Reply(forwarding.no_healthy_upstream(stream)),
             AttemptEnd::PerTryTimeout { idle } => match forwarding.on_per_try_timeout(stream, idle)
             {
-                Ok(pause) => pause,
+                Ok(pause) => Next::Attempt(pause),
                 Err(reply) => return Outcome::Reply(reply),
             },
             AttemptEnd::Expired(Expired::UpstreamMaxDuration) => {
                 match forwarding.on_max_duration(stream) {
-                    Ok(pause) => pause,
+                    Ok(pause) => Next::Attempt(pause),
                     Err(reply) => return Outcome::Reply(reply),
                 }
             }
@@ -129,12 +152,16 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
             }
             AttemptEnd::Disconnected(error) => return Outcome::Disconnected(error),
         };
-        if !pause.is_zero()
-            && let Err(end) = forwarding.pause(stream, pause).await
-        {
-            return end;
-        }
     }
+}
+
+/// How a request goes on.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// Another attempt, after a pause.
+    Attempt(Duration),
+    /// No attempt of its own: those that are parked may still answer.
+    Wait,
 }
 
 impl Forwarding {
@@ -172,11 +199,17 @@ impl Forwarding {
             return Err(Box::new(reply));
         }
         let request = &mut stream.messages.request;
+        let hedge = match request.get(HeaderId::EnvoyHedgeOnPerTryTimeout) {
+            Some(b"true") => true,
+            Some(b"false") => false,
+            _ => forward.hedge_on_per_try_timeout,
+        };
         let timeouts = Timeouts::of(
             forward,
             forward.retry_policy.as_deref(),
             request,
             config.respect_expected_rq_timeout,
+            hedge,
             cluster.config.max_stream_duration,
         );
         let retry = RetryState::new(forward.retry_policy.as_ref(), request);
@@ -201,7 +234,11 @@ impl Forwarding {
             replaced_stale: false,
             canary: false,
             interim: false,
-            started: stream.info.start,
+            hedge,
+            parked: Vec::new(),
+            alone: false,
+            timeout_retry: false,
+            in_flight: false,
             route,
         })
     }
@@ -213,20 +250,32 @@ impl Forwarding {
         }
     }
 
-    /// Picks a host for the next attempt, avoiding the hosts that the policy says to avoid.
+    /// Picks a host for the next attempt. A retry avoids what the policy says to avoid.
     fn pick(&mut self) -> Option<Arc<Host>> {
         let mut wishes = LbContext::new();
-        if let Some(retry) = &self.retry {
-            wishes.max_attempts = retry.policy().host_selection_retry_max_attempts;
-            if retry.policy().host_predicates.previous_hosts {
-                wishes.excluded = &self.tried;
-            }
+        let Some(retry) = self.retry.as_mut().filter(|_| !self.tried.is_empty()) else {
+            return self.cluster.pick(&mut wishes);
+        };
+        let (policy, previous) = retry.host_selection();
+        wishes.max_attempts = policy.host_selection_retry_max_attempts;
+        wishes.retry_priority = previous;
+        let avoided = Avoided {
+            predicates: &policy.host_predicates,
+            tried: &self.tried,
+        };
+        if !avoided.predicates.is_empty() {
+            wishes.predicate = Some(&avoided);
         }
-        self.cluster.pick(&wishes)
+        self.cluster.pick(&mut wishes)
     }
 
-    /// A response head is there: `Some(pause)` if it is dropped and the request tried again.
-    fn on_head(&mut self, stream: &mut ActiveStream<'_>, status: u16) -> Option<Duration> {
+    /// A response head is there: `Some` if it is dropped. `retried`: another attempt was made in the place of this one.
+    fn on_head(
+        &mut self,
+        stream: &mut ActiveStream<'_>,
+        status: u16,
+        retried: bool,
+    ) -> Option<Next> {
         let response = &stream.messages.response;
         self.canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
             || self.host.as_ref().is_some_and(|h| h.info().canary);
@@ -237,25 +286,42 @@ impl Forwarding {
                 host.stats.rq_success.inc()
             }
         }
-        if let Some(retry) = &mut self.retry
+        let mut unwanted = false;
+        if retried {
+            unwanted = self.would_retry(status, response);
+        } else if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
         {
             match retry.on_response(status, response, &self.cluster, self.priority) {
                 Ok(pause) => {
                     self.cluster.charge_retry_response(status);
                     stream.messages.response.clear();
-                    return Some(pause);
+                    self.timeout_retry = false;
+                    return Some(Next::Attempt(pause));
                 }
-                Err(refusal) => self.refuse(refusal, stream),
+                Err(refusal) => {
+                    unwanted = refusal != Refusal::NotRetriable;
+                    self.refuse(refusal, stream);
+                }
             }
         }
-        if self.tried.len() > 1 && (status < 500) {
-            self.cluster.stats.upstream_rq_retry_success.inc();
+        // A bad response is not the last word while another attempt may bring a better one.
+        if unwanted && !self.parked.is_empty() {
+            stream.messages.response.clear();
+            return Some(Next::Wait);
         }
         self.cluster
             .charge_response(status, stream.internal, self.canary);
         self.finish_head(stream, status);
         None
+    }
+
+    /// `per_try_idle_timeout` holds within the response as well. An attempt that is hedged would go on all the same.
+    fn watch_response(&self, stream: &mut ActiveStream<'_>) {
+        if stream.request_complete && !self.hedge && !self.interim {
+            stream.deadlines.try_idle_timeout = self.timeouts.per_try_idle;
+            stream.deadlines.touch_try();
+        }
     }
 
     fn refuse(&self, refusal: Refusal, stream: &mut ActiveStream<'_>) {
@@ -299,20 +365,28 @@ impl Forwarding {
         stream: &mut ActiveStream<'_>,
         reason: &ResetReason,
         sent: bool,
-    ) -> Result<Duration, LocalReply> {
+        retried: bool,
+    ) -> Result<Next, LocalReply> {
         if let Some(host) = &self.host {
             host.stats.rq_error.inc();
         }
         stream.info.upstream.transport_failure_reason = reason.transport_failure();
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
+            && !retried
         {
             match retry.on_reset(reason, sent, &self.cluster, self.priority) {
-                Ok(pause) => return Ok(pause),
+                Ok(pause) => {
+                    self.timeout_retry = false;
+                    return Ok(Next::Attempt(pause));
+                }
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
         self.charge_abort(stream, reason.code());
+        if !self.parked.is_empty() {
+            return Ok(Next::Wait);
+        }
         Err(reason.reply(self.tried.len() > 1, self.interim))
     }
 
@@ -347,11 +421,15 @@ impl Forwarding {
             && self.replay.is_replayable()
         {
             match retry.on_per_try_timeout(&self.cluster, self.priority) {
-                Ok(pause) => return Ok(pause),
+                Ok(pause) => {
+                    self.timeout_retry = true;
+                    return Ok(pause);
+                }
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
-        Err(self.timeout_reply(stream, details))
+        self.charge_abort(stream, self.timeouts.code());
+        Err(self.timeout_reply(details))
     }
 
     /// The cluster's `max_stream_duration` has passed before a response began.
@@ -361,31 +439,39 @@ impl Forwarding {
             && self.replay.is_replayable()
         {
             match retry.on_per_try_timeout(&self.cluster, self.priority) {
-                Ok(pause) => return Ok(pause),
+                Ok(pause) => {
+                    self.timeout_retry = false;
+                    return Ok(pause);
+                }
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
         Err(stream.expired_reply(Expired::UpstreamMaxDuration))
     }
 
-    fn on_expired(&self, stream: &mut ActiveStream<'_>, expired: Expired) -> LocalReply {
+    fn on_expired(&mut self, stream: &mut ActiveStream<'_>, expired: Expired) -> LocalReply {
         if expired != Expired::Route {
+            self.close_parked(stream);
             return stream.expired_reply(expired);
         }
-        self.cluster.stats.upstream_rq_timeout.inc();
-        self.charge_host_timeout();
-        self.timeout_reply(stream, "response_timeout")
+        // Between two attempts there is nobody to blame.
+        let code = self.timeouts.code();
+        if self.in_flight {
+            self.cluster.stats.upstream_rq_timeout.inc();
+            self.charge_host_timeout();
+            self.charge_abort(stream, code);
+        }
+        self.time_out_parked(stream, code);
+        self.timeout_reply("response_timeout")
     }
 
-    /// 504, or 204 if an internal client asked for that instead.
-    fn timeout_reply(&self, stream: &ActiveStream<'_>, details: &'static str) -> LocalReply {
-        let (code, body) = if self.timeouts.alternative_response {
-            (204, "")
-        } else {
-            (504, "upstream request timeout")
+    fn timeout_reply(&self, details: &'static str) -> LocalReply {
+        let body = match self.timeouts.alternative_response {
+            true => "",
+            false => "upstream request timeout",
         };
-        self.charge_abort(stream, code);
-        LocalReply::new(code, body, details).flag(ResponseFlag::UpstreamRequestTimeout)
+        LocalReply::new(self.timeouts.code(), body, details)
+            .flag(ResponseFlag::UpstreamRequestTimeout)
     }
 
     pub(super) fn charge_time(&self, stream: &ActiveStream<'_>, millis: u64) {
@@ -400,13 +486,10 @@ impl Forwarding {
         }
     }
 
-    /// Adds what the exchange moved to the cluster's and the stream's counts.
+    /// Adds what the exchange moved to what the stream shows. The cluster's counts are the connection's business.
     pub(super) fn account_bytes(&self, stream: &mut ActiveStream<'_>, exchange: &ClientExchange) {
-        let (sent, received) = (exchange.bytes_written(), exchange.bytes_read());
-        self.cluster.stats.upstream_cx_tx_bytes_total.add(sent);
-        self.cluster.stats.upstream_cx_rx_bytes_total.add(received);
-        stream.info.upstream.wire_bytes_sent += sent;
-        stream.info.upstream.wire_bytes_received += received;
+        stream.info.upstream.wire_bytes_sent += exchange.bytes_written();
+        stream.info.upstream.wire_bytes_received += exchange.bytes_read();
     }
 
     /// Methods that a server may see twice without harm.

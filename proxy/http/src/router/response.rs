@@ -71,6 +71,10 @@ impl UpstreamResponse {
                 stats.upstream_rq_timeout.inc();
                 self.forwarding.charge_host_timeout();
             }
+            Expired::PerTryIdle => {
+                stats.upstream_rq_per_try_idle_timeout.inc();
+                self.forwarding.charge_host_timeout();
+            }
             Expired::UpstreamMaxDuration => stats.upstream_rq_max_duration_reached.inc(),
             Expired::StreamIdle | Expired::Request | Expired::MaxStreamDuration => {}
         }

@@ -3,7 +3,7 @@
 use super::failure::ResetReason;
 use crate::route::{RetryOn, RetryPolicy};
 use outrigger_core::{HeaderId, HeaderMap, HeaderName};
-use outrigger_upstream::{Cluster, Priority, RetryPermit};
+use outrigger_upstream::{Cluster, Host, PreviousPriorities, Priority, RetryPermit};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -20,6 +20,13 @@ pub enum Refusal {
     Overflow,
 }
 
+/// What the pause before a retry goes by.
+#[derive(Clone, Copy, Debug)]
+enum BackOff {
+    Exponential,
+    RateLimited,
+}
+
 /// The retries of one request.
 #[derive(Debug)]
 pub struct RetryState {
@@ -28,6 +35,9 @@ pub struct RetryState {
     remaining: u32,
     attempt: u32,
     permit: Option<RetryPermit>,
+    /// How long the retry that was decided on waits is known by this; `None` once it runs.
+    waiting: Option<BackOff>,
+    priorities: Option<PreviousPriorities>,
     /// `x-envoy-retriable-status-codes` of an internal client.
     asked_codes: Vec<u16>,
     /// `x-envoy-retriable-header-names` of an internal client.
@@ -92,18 +102,28 @@ impl RetryState {
         }
         let remaining = max_retries.unwrap_or(policy.num_retries);
         Some(Self {
+            priorities: policy.previous_priorities.map(PreviousPriorities::new),
             policy,
             retry_on,
             remaining,
             attempt: 0,
             permit: None,
+            waiting: None,
             asked_codes,
             asked_headers,
         })
     }
 
-    pub fn policy(&self) -> &RetryPolicy {
-        &self.policy
+    /// The policy, and the priorities that were tried.
+    pub fn host_selection(&mut self) -> (&RetryPolicy, Option<&mut PreviousPriorities>) {
+        (&self.policy, self.priorities.as_mut())
+    }
+
+    /// An attempt goes to this host.
+    pub fn on_host(&mut self, host: &Host) {
+        if let Some(priorities) = &mut self.priorities {
+            priorities.attempt(host.priority);
+        }
     }
 
     /// Decides on a response. `Ok` is the pause before the next attempt.
@@ -114,14 +134,14 @@ impl RetryState {
         cluster: &Arc<Cluster>,
         priority: Priority,
     ) -> Result<Duration, Refusal> {
-        self.permit = None;
-        if !self.wants_response(code, response) {
-            return Err(Refusal::NotRetriable);
-        }
-        self.take(cluster, priority)?;
-        Ok(self
-            .rate_limited(response, cluster)
-            .unwrap_or_else(|| self.back_off(cluster)))
+        self.decide(self.wants_response(code, response), cluster, priority)?;
+        Ok(match self.rate_limited(response) {
+            Some(pause) => {
+                self.waiting = Some(BackOff::RateLimited);
+                pause
+            }
+            None => self.back_off(),
+        })
     }
 
     /// Decides on an attempt that failed without a response; `sent`: some of the request was written.
@@ -132,12 +152,8 @@ impl RetryState {
         cluster: &Arc<Cluster>,
         priority: Priority,
     ) -> Result<Duration, Refusal> {
-        self.permit = None;
-        if !self.wants_reset(reason, sent) {
-            return Err(Refusal::NotRetriable);
-        }
-        self.take(cluster, priority)?;
-        Ok(self.back_off(cluster))
+        self.decide(self.wants_reset(reason, sent), cluster, priority)?;
+        Ok(self.back_off())
     }
 
     /// Decides on a per-try timeout, which counts as a reset and as a gateway error.
@@ -146,18 +162,25 @@ impl RetryState {
         cluster: &Arc<Cluster>,
         priority: Priority,
     ) -> Result<Duration, Refusal> {
-        self.permit = None;
         let on = RetryOn::SERVER_ERROR
             .union(RetryOn::GATEWAY_ERROR)
             .union(RetryOn::RESET);
-        if !self.retry_on.intersects(on) {
-            return Err(Refusal::NotRetriable);
-        }
-        self.take(cluster, priority)?;
-        Ok(self.back_off(cluster))
+        self.decide(self.retry_on.intersects(on), cluster, priority)?;
+        Ok(self.back_off())
     }
 
-    fn wants_response(&self, code: u16, response: &HeaderMap) -> bool {
+    /// Decides on an attempt that goes on after its time: whatever the conditions are, as long as retries are left.
+    pub fn on_soft_timeout(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        priority: Priority,
+    ) -> Result<Duration, Refusal> {
+        self.decide(true, cluster, priority)?;
+        Ok(self.back_off())
+    }
+
+    /// Whether the conditions ask for a retry after this response.
+    pub fn wants_response(&self, code: u16, response: &HeaderMap) -> bool {
         let on = |condition| self.retry_on.intersects(condition);
         if response.contains(HeaderId::EnvoyRateLimited) {
             return on(RetryOn::ENVOY_RATE_LIMITED);
@@ -207,25 +230,48 @@ impl RetryState {
             || on(RetryOn::CONNECT_FAILURE) && connect
     }
 
-    fn take(&mut self, cluster: &Arc<Cluster>, priority: Priority) -> Result<(), Refusal> {
+    fn decide(
+        &mut self,
+        wanted: bool,
+        cluster: &Arc<Cluster>,
+        priority: Priority,
+    ) -> Result<(), Refusal> {
+        if !wanted {
+            // Envoy calls every end of a retry a success that does not call for another one.
+            if self.permit.take().is_some() {
+                cluster.stats.upstream_rq_retry_success.inc();
+            }
+            return Err(Refusal::NotRetriable);
+        }
         if self.remaining == 0 {
             cluster.stats.upstream_rq_retry_limit_exceeded.inc();
             return Err(Refusal::LimitExceeded);
         }
         self.remaining -= 1;
+        self.permit = None;
         let Ok(permit) = cluster.retry_permit(priority) else {
             cluster.stats.upstream_rq_retry_overflow.inc();
             return Err(Refusal::Overflow);
         };
         self.permit = Some(permit);
         self.attempt += 1;
-        cluster.stats.upstream_rq_retry.inc();
         Ok(())
     }
 
+    /// The pause is over. Only now does the retry count.
+    pub fn begin(&mut self, cluster: &Cluster) {
+        let stats = &cluster.stats;
+        match self.waiting.take() {
+            Some(BackOff::Exponential) => stats.upstream_rq_retry_backoff_exponential.inc(),
+            Some(BackOff::RateLimited) => stats.upstream_rq_retry_backoff_ratelimited.inc(),
+            None => return,
+        }
+        stats.upstream_rq_retry.inc();
+    }
+
     /// Random in `[0, min((2^n − 1) · base, max))`.
-    fn back_off(&self, cluster: &Cluster) -> Duration {
-        cluster.stats.upstream_rq_retry_backoff_exponential.inc();
+    fn back_off(&mut self) -> Duration {
+        self.waiting = Some(BackOff::Exponential);
         let factor = (1_u32 << self.attempt.min(20)) - 1;
         let bound = self
             .policy
@@ -237,7 +283,7 @@ impl RetryState {
     }
 
     /// What a `rate_limited_retry_back_off` header of the response asks for, plus up to half of it at random.
-    fn rate_limited(&self, response: &HeaderMap, cluster: &Cluster) -> Option<Duration> {
+    fn rate_limited(&self, response: &HeaderMap) -> Option<Duration> {
         let interval = self
             .policy
             .rate_limited_reset_headers
@@ -255,9 +301,9 @@ impl RetryState {
                 } else {
                     Duration::from_secs(value)
                 };
-                (interval <= self.policy.rate_limited_max_interval).then_some(interval)
+                let allowed = interval <= self.policy.rate_limited_max_interval;
+                (allowed && !interval.is_zero()).then_some(interval)
             })?;
-        cluster.stats.upstream_rq_retry_backoff_ratelimited.inc();
         Some(interval + interval.mul_f64(fastrand::f64() / 2.0))
     }
 }

@@ -19,6 +19,8 @@ pub struct Timeouts {
     pub max_duration: Option<Duration>,
     /// The client wants to hear of a timeout as 204 instead of 504.
     pub alternative_response: bool,
+    /// A try that runs out of time goes on, so that an upstream has the whole time.
+    pub hedged: bool,
     /// `grpc-timeout` tells the upstream what is left, as `max_grpc_timeout` asks for.
     pub tell_grpc: bool,
 }
@@ -31,6 +33,7 @@ impl Timeouts {
         retry: Option<&RetryPolicy>,
         headers: &mut HeaderMap,
         respect_expected: bool,
+        hedged: bool,
         max_duration: Option<Duration>,
     ) -> Self {
         let legacy_grpc = forward
@@ -49,6 +52,7 @@ impl Timeouts {
                 .or(max_duration)
                 .filter(|d| !d.is_zero()),
             alternative_response: headers.contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse),
+            hedged,
             tell_grpc: legacy_grpc.is_some(),
         };
         let expected = if respect_expected {
@@ -80,7 +84,15 @@ impl Timeouts {
         timeouts
     }
 
-    /// Tells the upstream how long an attempt may take that starts `elapsed` after the first one: in `grpc-timeout`, and in
+    /// What our own answer to a timeout is: 504, or 204 if an internal client asked for that instead.
+    pub fn code(&self) -> u16 {
+        match self.alternative_response {
+            true => 204,
+            false => 504,
+        }
+    }
+
+    /// Tells the upstream how long an attempt may take that starts `elapsed` after the end of the request: in `grpc-timeout`, and in
     /// `x-envoy-expected-rq-timeout-ms` unless Envoy's headers are suppressed.
     pub fn write_expected(&self, request: &mut HeaderMap, elapsed: Duration, envoy_headers: bool) {
         let expected = self.expected(elapsed);
@@ -108,7 +120,7 @@ impl Timeouts {
         let left = self
             .global
             .map(|g| g.saturating_sub(elapsed).max(Duration::from_millis(1)));
-        match (self.per_try, left) {
+        match (self.per_try.filter(|_| !self.hedged), left) {
             (Some(per_try), Some(left)) => Some(per_try.min(left)),
             (per_try, left) => per_try.or(left),
         }

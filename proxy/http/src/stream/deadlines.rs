@@ -14,6 +14,8 @@ pub(crate) enum Expired {
     UpstreamMaxDuration,
     /// The route's timeout, or a try's: the router knows.
     Route,
+    /// `per_try_idle_timeout`, within the response.
+    PerTryIdle,
 }
 
 /// The deadlines that hold for the stream as a whole.
@@ -27,6 +29,9 @@ pub(crate) struct Deadlines {
     pub route: Option<Instant>,
     /// From the connection of the latest attempt to the end of the response.
     pub upstream: Option<Instant>,
+    /// `per_try_idle_timeout` of the attempt whose response is on its way.
+    pub try_idle_timeout: Option<Duration>,
+    pub try_idle: Option<Instant>,
     /// The next line of `access_log_flush_interval`; no end of the stream.
     pub periodic_log: Option<Instant>,
 }
@@ -34,10 +39,8 @@ pub(crate) struct Deadlines {
 impl Deadlines {
     pub fn earliest(&self) -> Option<Instant> {
         let whole = earliest(self.max_duration, self.upstream);
-        earliest(
-            earliest(self.idle, self.request),
-            earliest(whole, self.route),
-        )
+        let idle = earliest(self.idle, self.try_idle);
+        earliest(earliest(idle, self.request), earliest(whole, self.route))
     }
 
     pub fn expired(&self, now: Instant) -> Option<Expired> {
@@ -52,15 +55,24 @@ impl Deadlines {
             Some(Expired::Route)
         } else if passed(self.idle) {
             Some(Expired::StreamIdle)
+        } else if passed(self.try_idle) {
+            Some(Expired::PerTryIdle)
         } else {
             None
         }
     }
 
+    /// The response of an attempt begins.
+    pub fn touch_try(&mut self) {
+        self.try_idle = self.try_idle_timeout.map(|d| Instant::now() + d);
+    }
+
     /// Bytes have moved.
     pub fn touch(&mut self) {
-        if let Some(timeout) = self.idle_timeout {
-            self.idle = Some(Instant::now() + timeout);
+        if self.idle_timeout.is_some() || self.try_idle_timeout.is_some() {
+            let now = Instant::now();
+            self.idle = self.idle_timeout.map(|d| now + d);
+            self.try_idle = self.try_idle_timeout.map(|d| now + d);
         }
     }
 }

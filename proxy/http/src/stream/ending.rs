@@ -41,6 +41,12 @@ impl ActiveStream<'_> {
             .flag(ResponseFlag::UpstreamMaxStreamDurationReached),
             Expired::Route => LocalReply::new(504, "upstream request timeout", "response_timeout")
                 .flag(ResponseFlag::UpstreamRequestTimeout),
+            Expired::PerTryIdle => LocalReply::new(
+                504,
+                "upstream request timeout",
+                "upstream_per_try_idle_timeout",
+            )
+            .flag(ResponseFlag::UpstreamRequestTimeout),
         }
     }
 

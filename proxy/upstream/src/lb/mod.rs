@@ -6,6 +6,7 @@
 mod edf;
 mod list;
 mod priority;
+mod retry_priority;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use edf::Schedule;
 use list::HostList;
 use outrigger_core::worker;
 use priority::{Census, Loads};
+pub use retry_priority::PreviousPriorities;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The balancing algorithm.
@@ -63,17 +65,25 @@ impl Default for LbConfig {
     }
 }
 
+/// Which hosts a retry should avoid (Envoy's `RetryHostPredicate`).
+pub trait HostPredicate: std::fmt::Debug {
+    /// Another host would be better.
+    fn rejects(&self, host: &Arc<Host>) -> bool;
+}
+
 /// What a request says about the host that it wants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct LbContext<'a> {
     /// From the route's hash policy.
     pub hash: Option<u64>,
     /// A fresh random number.
     pub random: u64,
     /// Hosts that a retry should avoid, if another comes up within `max_attempts`.
-    pub excluded: &'a [Arc<Host>],
-    /// `host_selection_retry_max_attempts`: further picks when an excluded host comes up.
+    pub predicate: Option<&'a dyn HostPredicate>,
+    /// `host_selection_retry_max_attempts`: further picks when a rejected host comes up.
     pub max_attempts: u32,
+    /// The priorities that a retry should avoid.
+    pub retry_priority: Option<&'a mut PreviousPriorities>,
 }
 
 impl LbContext<'_> {
@@ -82,8 +92,9 @@ impl LbContext<'_> {
         Self {
             hash: None,
             random: fastrand::u64(..),
-            excluded: &[],
+            predicate: None,
             max_attempts: 1,
+            retry_priority: None,
         }
     }
 }
@@ -179,24 +190,31 @@ impl LoadBalancer {
         }
     }
 
-    pub(crate) fn pick(&self, cx: &LbContext<'_>, stats: &ClusterStats) -> Option<Arc<Host>> {
-        let worker = worker::current();
-        let mut host = self.pick_once(worker, cx.random, stats)?;
-        for _ in 0..cx.max_attempts {
-            if !cx
-                .excluded
-                .iter()
-                .any(|excluded| Arc::ptr_eq(excluded, host))
-            {
-                break;
+    pub(crate) fn pick(&self, cx: &mut LbContext<'_>, stats: &ClusterStats) -> Option<Arc<Host>> {
+        let mut host = self.pick_once(cx, cx.random, stats)?;
+        if let Some(predicate) = cx.predicate {
+            for _ in 0..cx.max_attempts {
+                if !predicate.rejects(host) {
+                    break;
+                }
+                host = self.pick_once(cx, fastrand::u64(..), stats)?;
             }
-            host = self.pick_once(worker, fastrand::u64(..), stats)?;
         }
         Some(host.clone())
     }
 
-    fn pick_once(&self, worker: usize, random: u64, stats: &ClusterStats) -> Option<&Arc<Host>> {
-        let choice = self.loads.choose(random)?;
+    fn pick_once(
+        &self,
+        cx: &mut LbContext<'_>,
+        random: u64,
+        stats: &ClusterStats,
+    ) -> Option<&Arc<Host>> {
+        let worker = worker::current();
+        let loads = match &mut cx.retry_priority {
+            Some(previous) => previous.loads(&self.loads),
+            None => &self.loads,
+        };
+        let choice = loads.choose(random)?;
         let tables = self.priorities.get(choice.priority)?;
         if choice.panic {
             stats.lb_healthy_panic.inc();

@@ -72,6 +72,8 @@ struct Load {
 #[derive(Debug)]
 pub(super) struct Loads {
     levels: Vec<Load>,
+    /// What each level's healthy and degraded hosts could take, in percent.
+    shares: Vec<(u64, u64)>,
 }
 
 /// What one random number chose.
@@ -93,6 +95,11 @@ impl Loads {
             .map(|c| c.share(c.degraded_weight, factor))
             .collect();
         let available = healthy.iter().chain(&degraded).sum::<u64>().min(100);
+        let shares = healthy
+            .iter()
+            .copied()
+            .zip(degraded.iter().copied())
+            .collect();
         let mut levels = vec![Load::default(); census.len()];
         if available > 0 {
             distribute(&mut levels, &healthy, &degraded, available);
@@ -103,7 +110,7 @@ impl Loads {
             if let Some(first) = levels.first_mut() {
                 first.healthy = 100;
             }
-            return Self { levels };
+            return Self { levels, shares };
         }
         // A level may be as sick as it likes while the levels together carry everything.
         if available < 100 {
@@ -114,7 +121,39 @@ impl Loads {
                 total_panic(&mut levels, census);
             }
         }
-        Self { levels }
+        Self { levels, shares }
+    }
+
+    /// Number of priorities.
+    pub(super) fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The load over the levels that are not excluded; `None` if none of them has a host that may be used. Which levels
+    /// are in panic does not change.
+    pub(super) fn without(&self, excluded: &[bool]) -> Option<Self> {
+        let left = |at: usize, share: u64| match excluded.get(at) {
+            Some(true) => 0,
+            _ => share,
+        };
+        let shares = self.shares.iter().enumerate();
+        let (healthy, degraded): (Vec<u64>, Vec<u64>) = shares
+            .map(|(at, (healthy, degraded))| (left(at, *healthy), left(at, *degraded)))
+            .unzip();
+        let available = healthy.iter().chain(&degraded).sum::<u64>().min(100);
+        if available == 0 {
+            return None;
+        }
+        let panics = self.levels.iter().map(|level| Load {
+            panic: level.panic,
+            ..Load::default()
+        });
+        let mut levels: Vec<Load> = panics.collect();
+        distribute(&mut levels, &healthy, &degraded, available);
+        Some(Self {
+            levels,
+            shares: self.shares.clone(),
+        })
     }
 
     pub(super) fn choose(&self, random: u64) -> Option<Choice> {
@@ -253,6 +292,19 @@ mod tests {
             loads(&[&[(Healthy, 1), (Unhealthy, 9)], &[(Healthy, 2)]], 50.0),
             [(14, 0, false), (86, 0, false)]
         );
+    }
+
+    #[test]
+    fn an_excluded_level_takes_nothing() {
+        let levels = [&[(Healthy, 1)][..], &[(Healthy, 1), (Unhealthy, 1)]].map(census);
+        let loads = Loads::compute(&levels, 140, 50.0);
+        let healthy =
+            |loads: &Loads| -> Vec<u64> { loads.levels.iter().map(|l| l.healthy).collect() };
+        assert_eq!(healthy(&loads), [100, 0]);
+        let without = |excluded: &[bool]| loads.without(excluded).map(|loads| healthy(&loads));
+        assert_eq!(without(&[true, false]), Some(vec![0, 100]));
+        assert_eq!(without(&[]), Some(vec![100, 0]));
+        assert_eq!(without(&[true, true]), None);
     }
 
     fn level() -> impl Strategy<Value = Census> {

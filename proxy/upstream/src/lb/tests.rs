@@ -52,7 +52,7 @@ impl Scene {
         Self::new(assignment, config)
     }
 
-    fn pick(&self, cx: &LbContext<'_>) -> Option<u16> {
+    fn pick(&self, cx: &mut LbContext<'_>) -> Option<u16> {
         let host = self.set.balancer().pick(cx, &self.stats)?;
         host.info().address.ip().map(|a| a.port())
     }
@@ -61,7 +61,7 @@ impl Scene {
         let mut counts = BTreeMap::new();
         for _ in 0..picks {
             *counts
-                .entry(self.pick(&LbContext::new()).unwrap())
+                .entry(self.pick(&mut LbContext::new()).unwrap())
                 .or_default() += 1;
         }
         counts
@@ -86,7 +86,7 @@ fn least(selection: Selection) -> LbConfig {
 fn round_robin_takes_turns() {
     let scene = Scene::of((1..=3).map(endpoint).collect(), LbConfig::default());
     let picks: Vec<u16> = (0..6)
-        .filter_map(|_| scene.pick(&LbContext::new()))
+        .filter_map(|_| scene.pick(&mut LbContext::new()))
         .collect();
     assert_eq!(picks[..3], picks[3..]);
     let mut once = picks[..3].to_vec();
@@ -160,7 +160,7 @@ fn unhealthy_and_draining_hosts_get_nothing_until_panic() {
         fail_traffic_on_panic: true,
         ..Default::default()
     };
-    assert_eq!(Scene::of(endpoints, fail).pick(&LbContext::new()), None);
+    assert_eq!(Scene::of(endpoints, fail).pick(&mut LbContext::new()), None);
 }
 
 #[test]
@@ -201,28 +201,56 @@ fn localities_share_by_weight_and_availability() {
 #[test]
 fn a_retry_avoids_the_hosts_that_it_excludes() {
     let scene = Scene::of((1..=2).map(endpoint).collect(), LbConfig::default());
-    let excluded = vec![scene.set.hosts().first().unwrap().clone()];
-    for _ in 0..10 {
-        let cx = LbContext {
-            excluded: &excluded,
+    let avoid = |scene: &Scene| Avoid(scene.set.hosts().first().unwrap().clone());
+    let pick = |scene: &Scene, avoid: &Avoid| {
+        scene.pick(&mut LbContext {
+            predicate: Some(avoid),
             ..LbContext::new()
-        };
-        assert_eq!(scene.pick(&cx), Some(2));
+        })
+    };
+    let first = avoid(&scene);
+    for _ in 0..10 {
+        assert_eq!(pick(&scene, &first), Some(2));
     }
     // With nobody else it has to do.
     let alone = Scene::of(vec![endpoint(1)], LbConfig::default());
-    let excluded = vec![alone.set.hosts().first().unwrap().clone()];
-    let cx = LbContext {
-        excluded: &excluded,
-        ..LbContext::new()
-    };
-    assert_eq!(alone.pick(&cx), Some(1));
+    assert_eq!(pick(&alone, &avoid(&alone)), Some(1));
+}
+
+#[derive(Debug)]
+struct Avoid(Arc<Host>);
+
+impl HostPredicate for Avoid {
+    fn rejects(&self, host: &Arc<Host>) -> bool {
+        Arc::ptr_eq(&self.0, host)
+    }
+}
+
+#[test]
+fn a_retry_goes_through_the_priorities_and_begins_again() {
+    let mut endpoints: Vec<Endpoint> = (1..=3).map(endpoint).collect();
+    for (priority, endpoint) in endpoints.iter_mut().enumerate() {
+        endpoint.priority = priority as u32;
+    }
+    let scene = Scene::of(endpoints, LbConfig::default());
+    let mut previous = PreviousPriorities::new(1);
+    let mut at = Vec::new();
+    for _ in 0..5 {
+        let picked = scene.pick(&mut LbContext {
+            retry_priority: Some(&mut previous),
+            ..LbContext::new()
+        });
+        let port = picked.unwrap();
+        previous.attempt(u32::from(port) - 1);
+        at.push(port);
+    }
+    assert_eq!(at, [1, 2, 3, 1, 2]);
 }
 
 #[test]
 fn nobody_is_there_to_pick() {
     assert_eq!(
-        Scene::of(vec![], LbConfig::default()).pick(&LbContext::new()),
+        Scene::of(vec![], LbConfig::default()).pick(&mut LbContext::new()),
         None
     );
 }

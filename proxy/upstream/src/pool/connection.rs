@@ -163,6 +163,17 @@ impl ConnectionGuard {
         self.requests = self.requests.saturating_add(1);
     }
 
+    /// Adds bytes that were read and written; a connection that moved nothing leaves the counters unused.
+    pub(crate) fn count(&self, received: u64, sent: u64) {
+        let stats = &self.parts.stats;
+        if received > 0 {
+            stats.upstream_cx_rx_bytes_total.add(received);
+        }
+        if sent > 0 {
+            stats.upstream_cx_tx_bytes_total.add(sent);
+        }
+    }
+
     pub(crate) fn end_request(&mut self) {
         if std::mem::take(&mut self.active) {
             self.parts.breakers.dec_requests();

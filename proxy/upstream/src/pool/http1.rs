@@ -385,6 +385,16 @@ impl Http1Connection {
         self.guard.set_reason(reason);
     }
 
+    /// Bytes of this request were written to the socket.
+    pub fn count_written(&self, bytes: u64) {
+        self.guard.count(0, bytes);
+    }
+
+    /// Bytes of its response were read.
+    pub fn count_read(&self, bytes: u64) {
+        self.guard.count(bytes, 0);
+    }
+
     /// The request has ended, though the connection cannot be used again.
     pub fn finish(&mut self) {
         self.guard.end_request();

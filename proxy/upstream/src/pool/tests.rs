@@ -80,7 +80,7 @@ async fn closed_port() -> SocketAddr {
 }
 
 fn request(cluster: &Arc<Cluster>) -> super::Http1Request {
-    let host = cluster.pick(&LbContext::new()).unwrap();
+    let host = cluster.pick(&mut LbContext::new()).unwrap();
     cluster.http1(&host, Priority::Default)
 }
 
@@ -160,7 +160,7 @@ async fn a_pool_without_connections_gets_one_beyond_the_limit() {
     first.close(CloseReason::Local);
     listener.accept().await.unwrap();
     waiting.await.unwrap().unwrap();
-    let host = cluster.pick(&LbContext::new()).unwrap();
+    let host = cluster.pick(&mut LbContext::new()).unwrap();
     let tcp = cluster.tcp_connect(&host, Priority::Default).await;
     assert_eq!(tcp.unwrap_err().reason, FailureReason::Overflow);
 }
@@ -385,7 +385,7 @@ async fn a_host_that_leaves_drains_its_pool() {
     assert_eq!(cluster.stats.upstream_cx_active.get(), 1);
     busy.release();
     assert_eq!(peer1.read(&mut [0]).await.unwrap(), 0);
-    assert!(cluster.pick(&LbContext::new()).is_none());
+    assert!(cluster.pick(&mut LbContext::new()).is_none());
     assert_eq!(cluster.stats.upstream_cx_none_healthy.get(), 1);
     assert_eq!(cluster.stats.membership_change.get(), 2);
 }
@@ -400,7 +400,7 @@ async fn tcp_sessions_count_and_never_wait_for_requests() {
         }),
         ..proto(address)
     });
-    let host = cluster.pick(&LbContext::new()).unwrap();
+    let host = cluster.pick(&mut LbContext::new()).unwrap();
     let (session, _peer) = tokio::join!(
         cluster.tcp_connect(&host, Priority::Default),
         listener.accept()
@@ -417,7 +417,7 @@ async fn tcp_sessions_count_and_never_wait_for_requests() {
 async fn a_tcp_session_that_is_given_up_is_cancelled() {
     let (_listener, address) = listener().await;
     let cluster = build(&proto(address));
-    let host = cluster.pick(&LbContext::new()).unwrap();
+    let host = cluster.pick(&mut LbContext::new()).unwrap();
     let mut connecting = Box::pin(cluster.tcp_connect(&host, Priority::Default));
     assert!(poll_once(connecting.as_mut()).await.is_pending());
     assert_eq!(cluster.stats.upstream_cx_active.get(), 1);

@@ -131,7 +131,10 @@ impl ClientExchange {
 
     /// A failed write is not an error of its own: the upstream may have answered before it closed, so reading decides.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.write.poll_flush(&mut self.connection.stream, cx)) {
+        let before = self.write.total;
+        let flushed = self.write.poll_flush(&mut self.connection.stream, cx);
+        self.connection.count_written(self.write.total - before);
+        match ready!(flushed) {
             Ok(()) => {}
             Err(_) => {
                 self.write.clear();
@@ -170,8 +173,14 @@ impl ClientExchange {
                     false => ExchangeError::Protocol(CodecError::malformed("half a head")),
                 }));
             }
-            self.ended = ready!(self.read.poll_fill(&mut self.connection.stream, cx))? == 0;
+            self.ended = ready!(self.poll_fill(cx))? == 0;
         }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(self.read.poll_fill(&mut self.connection.stream, cx))?;
+        self.connection.count_read(read as u64);
+        Poll::Ready(Ok(read))
     }
 
     /// Reads the next piece of the response body. A connection that ends within it breaks the protocol.
@@ -195,12 +204,10 @@ impl ClientExchange {
                         false => Err(ExchangeError::Truncated),
                     });
                 }
-                Decoded::NeedMore => {
-                    match ready!(self.read.poll_fill(&mut self.connection.stream, cx)) {
-                        Ok(read) => self.ended = read == 0,
-                        Err(_) => return Poll::Ready(Err(ExchangeError::Truncated)),
-                    }
-                }
+                Decoded::NeedMore => match ready!(self.poll_fill(cx)) {
+                    Ok(read) => self.ended = read == 0,
+                    Err(_) => return Poll::Ready(Err(ExchangeError::Truncated)),
+                },
             }
         }
     }
