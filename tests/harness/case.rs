@@ -52,6 +52,11 @@ pub struct Case {
     /// The listener that clients connect to.
     #[serde(default = "main_listener")]
     pub listener: String,
+    /// The clients speak HTTP/2: messages become frames on streams 1, 3, 5 and so on.
+    #[serde(default)]
+    pub http2: bool,
+    /// How many bytes the proxy may send to an HTTP/2 client on one stream.
+    pub window: Option<u32>,
     /// Path of a plain `GET` with `host: a.test`.
     pub get: Option<String>,
     /// Replaces `a.test` in `get`.
@@ -98,6 +103,8 @@ pub enum ClientStep {
     Send(String),
     /// A message in block form, see [`crate::bytes::message`].
     Request(String),
+    /// HTTP/2 frames, see [`crate::http2::Session::frames`].
+    Frames(String),
     /// Receives until a condition holds, the connection ends or five seconds pass.
     Read(Until),
     /// Milliseconds.
@@ -164,6 +171,8 @@ pub enum UpstreamStep {
     Send(String),
     /// A message in block form.
     Respond(String),
+    /// HTTP/2 frames; `current` stands for the stream that was read last.
+    Frames(String),
     Sleep(u64),
     HalfClose,
     Close,

@@ -1,6 +1,6 @@
 //! The scripted client: plays the steps of a case on a raw connection.
 
-use crate::bytes::{Names, expand, message, raw};
+use crate::bytes::{Names, expand, raw};
 use crate::case::{ClientStep, Mark, Until};
 use crate::http1::{self, Kind};
 use crate::socket::{Connection, End};
@@ -22,8 +22,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Self {
-        let connection = Connection::connect(to, from).ok();
+    /// `http2`: the client speaks HTTP/2, with this window for each stream if it says one.
+    pub fn connect(to: SocketAddr, from: Option<SocketAddr>, http2: Option<Option<u32>>) -> Self {
+        let mut connection = Connection::connect(to, from).ok();
+        if let (Some(connection), Some(window)) = (&mut connection, http2) {
+            connection.start_http2(false, window);
+        }
         let local = connection.as_ref().and_then(Connection::local);
         Self {
             connection,
@@ -51,10 +55,10 @@ impl Client {
                 self.sent.extend(bytes);
             }
             ClientStep::Request(text) => {
-                let bytes = message(&expand(text, names));
-                connection.send(&bytes);
+                let bytes = connection.send_message(&expand(text, names));
                 self.sent.extend(bytes);
             }
+            ClientStep::Frames(text) => connection.send_frames(&expand(text, names)),
             ClientStep::Read(until) => {
                 let kinds = http1::response_kinds(&self.sent);
                 let kind = kinds
@@ -90,6 +94,11 @@ impl Client {
     pub fn transcript(&self) -> Vec<String> {
         match &self.connection {
             None => vec!["connect failed".to_owned()],
+            Some(Connection {
+                http2: Some(session),
+                received,
+                ..
+            }) => session.transcript(received),
             Some(c) => http1::transcript(
                 &c.received,
                 &http1::response_kinds(&self.sent),

@@ -12,6 +12,7 @@ pub mod client;
 pub mod compare;
 pub mod group;
 pub mod http1;
+pub mod http2;
 pub mod known;
 pub mod normalise;
 pub mod ports;

@@ -5,6 +5,7 @@ use crate::bytes::{Names, expand};
 use crate::case::{Case, Group};
 use crate::client::Client;
 use crate::http1::{self, Kind};
+use crate::http2::{PREFACE, Session};
 use crate::normalise::Normaliser;
 use crate::ports;
 use crate::process::{Process, Role};
@@ -195,7 +196,7 @@ impl Side {
         };
         let mut clients = Vec::new();
         for steps in case.clients() {
-            let mut client = Client::connect(to, from);
+            let mut client = Client::connect(to, from, case.http2.then_some(case.window));
             client.run(&steps, &self.names);
             clients.push(client);
         }
@@ -240,7 +241,11 @@ impl Side {
 /// What one upstream connection got, as lines.
 fn describe((index, record): (usize, &Record)) -> Vec<String> {
     let mut out = vec![format!("connection {}", index + 1)];
-    out.extend(http1::transcript(&record.received, &[Kind::Request], false));
+    if record.received.starts_with(PREFACE) {
+        out.extend(Session::new(true).transcript(&record.received));
+    } else {
+        out.extend(http1::transcript(&record.received, &[Kind::Request], false));
+    }
     out.push(format!("left {}", record.end.text()));
     out
 }

@@ -1,7 +1,9 @@
 //! A TCP connection of the harness: everything received is kept, and the way it ended is told apart (FIN or RST).
 
+use crate::bytes::message;
 use crate::case::{Mark, Until};
 use crate::http1::{self, Kind};
+use crate::http2::{PREFACE, Session, Stream};
 use anyhow::Result;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -33,6 +35,10 @@ pub struct Connection {
     /// How much of `received` earlier reads have consumed as messages.
     pub consumed: usize,
     pub end: End,
+    /// The connection speaks HTTP/2.
+    pub http2: Option<Session>,
+    /// It may turn out to speak HTTP/2 by its first bytes.
+    listens: bool,
 }
 
 impl Connection {
@@ -43,7 +49,55 @@ impl Connection {
             received: Vec::new(),
             consumed: 0,
             end: End::Open,
+            http2: None,
+            listens: false,
         })
+    }
+
+    /// The end of an upstream: speaks what the proxy speaks.
+    pub fn accepted(stream: TcpStream) -> Result<Self> {
+        let mut connection = Self::new(stream)?;
+        connection.listens = true;
+        Ok(connection)
+    }
+
+    /// Speaks HTTP/2 from here on. `window` is how much the peer may send on one stream.
+    pub fn start_http2(&mut self, server: bool, window: Option<u32>) {
+        let session = Session::new(server);
+        self.send(&session.opening(window));
+        self.http2 = Some(session);
+    }
+
+    /// A message in block form.
+    pub fn send_message(&mut self, text: &str) -> Vec<u8> {
+        let bytes = match &mut self.http2 {
+            Some(session) => session.message(text),
+            None => message(text),
+        };
+        self.send(&bytes);
+        bytes
+    }
+
+    /// Frames spelt out; see [`Session::frames`].
+    pub fn send_frames(&mut self, text: &str) {
+        if let Some(session) = &mut self.http2 {
+            let bytes = session.frames(text);
+            self.send(&bytes);
+        }
+    }
+
+    /// Does what HTTP/2 asks for without being asked by the script.
+    fn answer(&mut self) {
+        if self.listens && self.received.len() >= PREFACE.len() {
+            self.listens = false;
+            if self.received.starts_with(PREFACE) {
+                self.start_http2(true, None);
+            }
+        }
+        if let Some(session) = &mut self.http2 {
+            let bytes = session.answers(&self.received);
+            self.send(&bytes);
+        }
     }
 
     /// Connects from `from`, if given.
@@ -103,9 +157,11 @@ impl Connection {
         let _ = stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))));
         match stream.read(&mut buffer) {
             Ok(0) => self.end = End::Fin,
-            Ok(count) => self
-                .received
-                .extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Ok(count) => {
+                let fresh = buffer.get(..count).unwrap_or_default();
+                self.received.extend_from_slice(fresh);
+                self.answer();
+            }
             Err(e)
                 if matches!(
                     e.kind(),
@@ -146,6 +202,10 @@ impl Connection {
         let mark = match until {
             Until::Bytes(count) => return self.received.len() >= *count,
             Until::Text { contains } => {
+                if let Some(session) = &self.http2 {
+                    let lines = session.transcript(&self.received);
+                    return lines.iter().any(|line| line.contains(contains.as_str()));
+                }
                 let wanted = contains.as_bytes();
                 return self
                     .received
@@ -154,6 +214,13 @@ impl Connection {
             }
             Until::Named(mark) => *mark,
         };
+        if let Some(session) = &mut self.http2 {
+            return match mark {
+                Mark::Close => self.end != End::Open,
+                Mark::Head => session.take(&self.received, |stream| stream.headed || stream.done()),
+                Mark::Request | Mark::Response => session.take(&self.received, Stream::done),
+            };
+        }
         loop {
             let rest = self.received.get(self.consumed..).unwrap_or_default();
             let found = match mark {

@@ -1,7 +1,7 @@
 //! The scripted upstream: one listening port whose connections follow the plan of the running case, and the record of
 //! what each of them received.
 
-use crate::bytes::{Names, expand, message, raw};
+use crate::bytes::{Names, expand, raw};
 use crate::case::{Behaviour, Mark, Plan, Until, UpstreamStep};
 use crate::http1::Kind;
 use crate::ports;
@@ -116,7 +116,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let epoch = shared.epoch.load(Ordering::SeqCst);
         state.connections.push(std::thread::spawn(move || {
             let stop = || for_thread.epoch.load(Ordering::SeqCst) != epoch;
-            let (received, end) = match Connection::new(stream) {
+            let (received, end) = match Connection::accepted(stream) {
                 Ok(mut connection) => serve(&mut connection, &plan, index, &names, &stop),
                 Err(_) => (Vec::new(), End::Rst),
             };
@@ -140,10 +140,9 @@ fn serve(
     match plan {
         Plan::Behaviour(Behaviour::Silent) => {}
         Plan::Behaviour(Behaviour::Ok) => {
-            let bytes = message(OK);
             while connection.end == End::Open && !stop() {
                 if connection.read_until(&Until::Named(Mark::Request), Kind::Request, TICK, stop) {
-                    connection.send(&bytes);
+                    connection.send_message(OK);
                 }
             }
         }
@@ -185,7 +184,10 @@ fn run(
             return connection.read_until(until, Kind::Request, PATIENCE, stop);
         }
         UpstreamStep::Send(text) => connection.send(&raw(&expand(text, names))),
-        UpstreamStep::Respond(text) => connection.send(&message(&expand(text, names))),
+        UpstreamStep::Respond(text) => {
+            connection.send_message(&expand(text, names));
+        }
+        UpstreamStep::Frames(text) => connection.send_frames(&expand(text, names)),
         UpstreamStep::Sleep(ms) => {
             let mut left = Duration::from_millis(*ms);
             while !left.is_zero() && !stop() {

@@ -37,6 +37,7 @@ areas!(
     hcm,
     header_mutation,
     http1,
+    http2,
     local_reply,
     routing,
     tcp,

@@ -1,13 +1,16 @@
 //! Compiles `HttpConnectionManager` from its proto.
 
 use crate::{
-    codec::h1::Http1Settings,
+    codec::{
+        h1::{Http1Settings, server::CodecType},
+        h2::Http2Settings,
+    },
     filter::FilterChain,
     hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, ListenerHttpStats},
+    stats::{HcmStats, Http1Stats, LazyStats, ListenerHttpStats},
 };
 use envoy_api::pb::envoy::{
     config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
@@ -23,7 +26,7 @@ use outrigger_core::{
     matcher::CidrList,
     runtime::RuntimeFlag,
 };
-use outrigger_upstream::BuildContext;
+use outrigger_upstream::{BuildContext, config::Http2Options};
 use std::{sync::Arc, time::Duration};
 
 /// What the listener lends to the connection manager that it holds.
@@ -46,7 +49,7 @@ impl HttpConnectionManager {
         build: &BuildContext,
         listener: &ListenerContext<'_>,
     ) -> Result<Arc<Self>, ConfigError> {
-        codec_type(proto)?;
+        let codec_type = codec_type(proto)?;
         let filters = FilterChain::compile(&proto.http_filters)?;
         let routes = match required(proto.route_specifier.as_ref(), "route_specifier")? {
             hcm::RouteSpecifier::RouteConfig(routes) => RouteTable::compile(
@@ -70,6 +73,12 @@ impl HttpConnectionManager {
             proto.max_request_headers_kb,
         )
         .at("http_protocol_options")?;
+        let http2 = Http2Settings::new(
+            Http2Options::compile(proto.http2_protocol_options.as_ref())
+                .at("http2_protocol_options")?,
+            &http1,
+            proto.stream_error_on_invalid_http_message.unwrap_or(false),
+        );
         let stats = &build.context.stats;
         let via: Option<Arc<str>> = (!proto.via.is_empty()).then(|| proto.via.as_str().into());
         Ok(Arc::new(Self {
@@ -79,6 +88,9 @@ impl HttpConnectionManager {
                 ListenerHttpStats::default(),
             ),
             http1_stats: stats.register("http1.", Http1Stats::default()),
+            http2_stats: LazyStats::new(&build.context, "http2."),
+            codec_type,
+            http2: Arc::new(http2),
             listener_access_logs: listener.access_logs.clone(),
             access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
                 .at("access_log")?,
@@ -117,9 +129,11 @@ impl HttpConnectionManager {
     }
 }
 
-fn codec_type(proto: &Proto) -> Result<(), ConfigError> {
+fn codec_type(proto: &Proto) -> Result<CodecType, ConfigError> {
     match proto.codec_type() {
-        hcm::CodecType::Auto | hcm::CodecType::Http1 => Ok(()),
+        hcm::CodecType::Auto => Ok(CodecType::Auto),
+        hcm::CodecType::Http1 => Ok(CodecType::Http1),
+        hcm::CodecType::Http2 => Ok(CodecType::Http2),
         other => Err(
             ConfigError::new(format!("{} is not supported", other.as_str_name())).at("codec_type"),
         ),

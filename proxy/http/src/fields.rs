@@ -4,7 +4,6 @@ use outrigger_core::field::{Fate::Ignored, Fate::Rejected, Message, USED};
 
 const NO_TLS: &str =
     "it reads a client certificate, and downstream TLS is not supported by this version";
-const NO_H2: &str = "it configures HTTP/2, which this version does not accept from clients";
 const LATER: &str = "not supported by this version";
 
 /// The tables of this floor: the connection manager, its filters and its routes.
@@ -27,7 +26,7 @@ const FIELDS: &[Message] = &[
             ("common_http_protocol_options", USED),
             ("http1_safe_max_connection_duration", Rejected(LATER)),
             ("http_protocol_options", USED),
-            ("http2_protocol_options", Ignored(NO_H2)),
+            ("http2_protocol_options", USED),
             ("http3_protocol_options", Rejected(LATER)),
             ("server_name", USED),
             ("server_header_transformation", USED),

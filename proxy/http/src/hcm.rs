@@ -1,26 +1,39 @@
 //! The HTTP connection manager: one downstream connection, its requests in order, and its end.
 
 use crate::{
-    codec::h1::{Http1Settings, RequestHead, ServerConnection, server::RequestError},
+    codec::{
+        Codec,
+        h1::{
+            Http1Settings, RequestHead, ServerConnection,
+            server::{CodecType, Detected, RequestError},
+        },
+        h2::Http2Settings,
+    },
     filter::FilterChain,
+    http2,
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, ListenerHttpStats},
+    stats::{HcmStats, Http1Stats, Http2Stats, LazyStats, ListenerHttpStats},
     stream::{ActiveStream, Messages},
     summary::Summary,
     timeout::{Timer, earliest},
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
 use outrigger_core::{
-    ConnectionInfo,
+    ConnectionInfo, Protocol,
     access_log::AccessLogs,
     drain::{DrainDecision, DrainWatch},
     runtime::RuntimeFlag,
 };
 use outrigger_transport::Stream;
 use outrigger_upstream::ClusterManager;
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// One connection manager, compiled.
@@ -29,7 +42,10 @@ pub struct HttpConnectionManager {
     pub(crate) stats: Arc<HcmStats>,
     pub(crate) listener_stats: Arc<ListenerHttpStats>,
     pub(crate) http1_stats: Arc<Http1Stats>,
+    pub(crate) http2_stats: LazyStats<Http2Stats>,
+    pub(crate) codec_type: CodecType,
     pub(crate) http1: Arc<Http1Settings>,
+    pub(crate) http2: Arc<Http2Settings>,
     pub(crate) access_logs: AccessLogs,
     /// Those of the listener, for the connection as a whole.
     pub(crate) listener_access_logs: AccessLogs,
@@ -115,7 +131,7 @@ enum DrainClose {
 pub(crate) struct Connection {
     pub hcm: Arc<HttpConnectionManager>,
     pub info: Arc<ConnectionInfo>,
-    pub codec: ServerConnection,
+    pub codec: Codec,
     pub timer: Timer,
     pub drain: DrainState,
     drain_close: DrainClose,
@@ -123,9 +139,10 @@ pub(crate) struct Connection {
     duration_deadline: Option<Instant>,
     /// When the last response was complete.
     pub idle_since: Option<Instant>,
-    counted: bool,
-    reported_rx: u64,
-    reported_tx: u64,
+    /// The protocol that the connection is counted under.
+    counted: Option<Protocol>,
+    /// How much of what was read and written the stats know.
+    pub reported: (u64, u64),
     /// Bytes of the requests so far: where the next one begins.
     pub consumed: u64,
     remote_close: bool,
@@ -137,6 +154,8 @@ pub(crate) struct Connection {
 /// What the wait for a request ended with.
 enum Next {
     Request(RequestHead),
+    /// The client speaks HTTP/2.
+    Http2,
     Error(RequestError),
     HeaderTimeout,
     End(Close),
@@ -145,31 +164,16 @@ enum Next {
 impl HttpConnectionManager {
     /// Serves one connection until it ends.
     pub async fn serve(self: Arc<Self>, stream: Stream, info: Arc<ConnectionInfo>) {
-        let codec = ServerConnection::new(stream, self.http1.clone(), self.buffer_limit);
+        let codec = ServerConnection::new(
+            stream,
+            self.http1.clone(),
+            self.codec_type,
+            self.buffer_limit,
+        );
         self.stats.downstream_cx_total.inc();
         self.stats.downstream_cx_active.inc();
-        let duration_deadline = self
-            .timeouts
-            .max_connection_duration
-            .map(|d| info.start + d);
-        let mut connection = Connection {
-            hcm: self,
-            info,
-            codec,
-            timer: Timer::default(),
-            drain: DrainState::NotDraining,
-            drain_close: DrainClose::Unknown,
-            requests: 0,
-            duration_deadline,
-            idle_since: None,
-            counted: false,
-            reported_rx: 0,
-            reported_tx: 0,
-            consumed: 0,
-            remote_close: false,
-            active_request: false,
-            summary: Summary::default(),
-        };
+        let mut connection = Connection::new(self, info, Codec::Http1(codec));
+        connection.duration_deadline = connection.max_duration_deadline();
         let _watch = connection.watch_drain().await;
         let close = connection.run().await;
         connection.close(close).await;
@@ -177,14 +181,43 @@ impl HttpConnectionManager {
 }
 
 impl Connection {
+    /// A connection, or one stream of HTTP/2 as if it had its own.
+    pub fn new(hcm: Arc<HttpConnectionManager>, info: Arc<ConnectionInfo>, codec: Codec) -> Self {
+        Self {
+            hcm,
+            info,
+            codec,
+            timer: Timer::default(),
+            drain: DrainState::NotDraining,
+            drain_close: DrainClose::Unknown,
+            requests: 0,
+            duration_deadline: None,
+            idle_since: None,
+            counted: None,
+            reported: (0, 0),
+            consumed: 0,
+            remote_close: false,
+            active_request: false,
+            summary: Summary::default(),
+        }
+    }
+
+    /// When `max_connection_duration` ends.
+    pub fn max_duration_deadline(&self) -> Option<Instant> {
+        let duration = self.hcm.timeouts.max_connection_duration;
+        duration.map(|duration| self.info.start + duration)
+    }
+
     async fn run(&mut self) -> Close {
         loop {
             let mut messages = None;
             let next = self.next_request(&mut messages).await;
-            if let Next::End(close) = next {
-                return close;
+            match next {
+                Next::End(close) => return close,
+                // In a box: a connection of HTTP/1 pays nothing for it.
+                Next::Http2 => return Box::pin(http2::serve(self)).await,
+                _ => self.begin_request(),
             }
-            self.begin_request();
             let close = {
                 let messages = messages.unwrap_or_else(Messages::take);
                 // Lent to its futures: moved into them, each would hold a copy of its own for the connection's life.
@@ -193,7 +226,9 @@ impl Connection {
                     Next::Request(head) => stream.run(&head).await,
                     Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
                     Next::HeaderTimeout => stream.header_timeout().await,
-                    Next::Error(RequestError::Closed) | Next::End(_) => stream.abandon(),
+                    Next::Error(RequestError::Closed) | Next::End(_) | Next::Http2 => {
+                        stream.abandon()
+                    }
                 }
             };
             self.report_bytes();
@@ -212,22 +247,8 @@ impl Connection {
         let mut head_deadline = None;
         poll_fn(|cx| {
             loop {
-                let head = &mut messages.get_or_insert_with(Messages::take).request;
-                match self.codec.poll_head(cx, head) {
-                    Poll::Ready(Ok(Some(head))) => return Poll::Ready(Next::Request(head)),
-                    Poll::Ready(Ok(None)) => {
-                        self.remote_close = true;
-                        return Poll::Ready(Next::End(Close::Now));
-                    }
-                    Poll::Ready(Err(RequestError::Closed)) if !self.codec.head_started() => {
-                        self.remote_close = true;
-                        return Poll::Ready(Next::End(Close::Now));
-                    }
-                    Poll::Ready(Err(error)) => {
-                        self.remote_close = matches!(error, RequestError::Closed);
-                        return Poll::Ready(Next::Error(error));
-                    }
-                    Poll::Pending => {}
+                if let Poll::Ready(next) = self.poll_next(cx, messages) {
+                    return Poll::Ready(next);
                 }
                 if !self.codec.head_started()
                     && let Some(unused) = messages.take()
@@ -235,7 +256,7 @@ impl Connection {
                     unused.give_back();
                 }
                 if self.codec.head_started() && head_deadline.is_none() {
-                    self.count_codec();
+                    self.count_codec(Protocol::Http11);
                     head_deadline = hcm.timeouts.request_headers.map(|d| Instant::now() + d);
                 }
                 let drain_close = self.drain_close();
@@ -265,7 +286,7 @@ impl Connection {
                     idle_deadline = None;
                     hcm.stats.downstream_cx_idle_timeout.inc();
                 }
-                if !self.counted {
+                if self.counted.is_none() {
                     // Nothing was ever received: there is no codec to drain.
                     return Poll::Ready(Next::End(Close::Flush));
                 }
@@ -293,6 +314,39 @@ impl Connection {
         }
     }
 
+    /// What the client's bytes bring.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        messages: &mut Option<Box<Messages>>,
+    ) -> Poll<Next> {
+        let gone = match ready!(self.codec.poll_protocol(cx)) {
+            Ok(Detected::Http1) => false,
+            Ok(Detected::Http2) => return Poll::Ready(Next::Http2),
+            Ok(Detected::Closed) | Err(_) => true,
+        };
+        if gone {
+            self.remote_close = true;
+            return Poll::Ready(Next::End(Close::Now));
+        }
+        let head = &mut messages.get_or_insert_with(Messages::take).request;
+        match ready!(self.codec.poll_head(cx, head)) {
+            Ok(Some(head)) => Poll::Ready(Next::Request(head)),
+            Ok(None) => {
+                self.remote_close = true;
+                Poll::Ready(Next::End(Close::Now))
+            }
+            Err(RequestError::Closed) if !self.codec.head_started() => {
+                self.remote_close = true;
+                Poll::Ready(Next::End(Close::Now))
+            }
+            Err(error) => {
+                self.remote_close = matches!(error, RequestError::Closed);
+                Poll::Ready(Next::Error(error))
+            }
+        }
+    }
+
     /// `max_connection_duration` has passed: the connection drains.
     pub fn max_duration_reached(&mut self) {
         self.duration_deadline = None;
@@ -301,6 +355,14 @@ impl Connection {
 
     pub fn duration_deadline(&self) -> Option<Instant> {
         self.duration_deadline
+    }
+
+    /// A draining server asks the connection to close with this response. A stream leaves the count to its connection.
+    pub fn begin_drain(&mut self, now: Instant) {
+        if !self.codec.is_multiplexed() {
+            self.hcm.stats.downstream_cx_drain_close.inc();
+        }
+        self.start_drain(now);
     }
 
     pub fn start_drain(&mut self, now: Instant) {
@@ -312,7 +374,7 @@ impl Connection {
     }
 
     fn begin_request(&mut self) {
-        self.count_codec();
+        self.count_codec(Protocol::Http11);
         self.active_request = true;
         self.requests += 1;
     }
@@ -324,27 +386,30 @@ impl Connection {
             .is_some_and(|max| self.requests >= max)
     }
 
-    /// The first byte makes an HTTP/1 codec of the connection.
-    fn count_codec(&mut self) {
-        if !self.counted {
-            self.counted = true;
-            self.hcm.stats.downstream_cx_http1_total.inc();
-            self.hcm.stats.downstream_cx_http1_active.inc();
+    /// The first byte makes a codec of the connection.
+    pub fn count_codec(&mut self, protocol: Protocol) {
+        if self.counted.is_some() {
+            return;
+        }
+        self.counted = Some(protocol);
+        let stats = &self.hcm.stats;
+        if protocol == Protocol::Http2 {
+            stats.downstream_cx_http2_total.inc();
+            stats.downstream_cx_http2_active.inc();
+        } else {
+            stats.downstream_cx_http1_total.inc();
+            stats.downstream_cx_http1_active.inc();
         }
     }
 
     /// Adds what was read and written since the last report.
     fn report_bytes(&mut self) {
         let (rx, tx) = (self.codec.bytes_read(), self.codec.bytes_written());
-        self.hcm
-            .stats
-            .downstream_cx_rx_bytes_total
-            .add(rx - self.reported_rx);
-        self.hcm
-            .stats
-            .downstream_cx_tx_bytes_total
-            .add(tx - self.reported_tx);
-        (self.reported_rx, self.reported_tx) = (rx, tx);
+        let (reported_rx, reported_tx) = self.reported;
+        let stats = &self.hcm.stats;
+        stats.downstream_cx_rx_bytes_total.add(rx - reported_rx);
+        stats.downstream_cx_tx_bytes_total.add(tx - reported_tx);
+        self.reported = (rx, tx);
     }
 
     /// The codec gives the connection up with a response under way.
@@ -404,11 +469,17 @@ impl Connection {
 impl Drop for Connection {
     /// The connection is accounted for however it ends.
     fn drop(&mut self) {
+        if self.codec.is_multiplexed() {
+            // A stream; the connection that it shares has its own books.
+            return;
+        }
         self.report_bytes();
         let stats = &self.hcm.stats;
         stats.downstream_cx_active.dec();
-        if self.counted {
-            stats.downstream_cx_http1_active.dec();
+        match self.counted {
+            Some(Protocol::Http2) => stats.downstream_cx_http2_active.dec(),
+            Some(_) => stats.downstream_cx_http1_active.dec(),
+            None => {}
         }
         stats.downstream_cx_destroy.inc();
         if self.remote_close {

@@ -9,6 +9,7 @@ pub mod filter;
 mod grpc_timeout;
 pub mod hcm;
 mod hop_by_hop;
+mod http2;
 pub mod local_reply;
 pub mod normalize;
 mod path;

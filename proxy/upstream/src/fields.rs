@@ -8,6 +8,7 @@ use outrigger_core::field::{
 const NOT_YET: &str = "not supported in this version";
 const EDS: &str = "EDS is not supported in this version";
 const HTTP2: &str = "HTTP/2 to upstreams is not supported in this version";
+const FLOOD: &str = "floods end the connection by limits of the HTTP/2 codec's own";
 const TLS: &str = "TLS to upstreams is not supported in this version";
 const DEPRECATED_SELECTION: &str = "use selection_method";
 const NO_ZONE_ROUTING: &str =
@@ -443,6 +444,57 @@ pub const FIELDS: &[Message] = &[
                 "http3_protocol_options",
                 Rejected("HTTP/3 is not supported"),
             ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.Http2ProtocolOptions",
+        fields: &[
+            ("hpack_table_size", USED),
+            ("max_concurrent_streams", USED),
+            ("initial_stream_window_size", USED),
+            ("initial_connection_window_size", USED),
+            ("allow_connect", USED),
+            ("allow_metadata", Rejected(NOT_YET)),
+            ("max_outbound_frames", Ignored(FLOOD)),
+            ("max_outbound_control_frames", Ignored(FLOOD)),
+            (
+                "max_consecutive_inbound_frames_with_empty_payload",
+                Ignored(FLOOD),
+            ),
+            ("max_inbound_priority_frames_per_stream", Ignored(FLOOD)),
+            (
+                "max_inbound_window_update_frames_per_data_frame_sent",
+                Ignored(FLOOD),
+            ),
+            ("stream_error_on_invalid_http_messaging", USED),
+            ("override_stream_error_on_invalid_http_message", USED),
+            ("custom_settings_parameters", Rejected(NOT_YET)),
+            ("connection_keepalive", USED),
+            ("disallow_obs_text", Rejected(NOT_YET)),
+            ("stream_reset_burst", Rejected(NOT_YET)),
+            ("stream_reset_rate", Rejected(NOT_YET)),
+            ("use_oghttp2_codec", Ignored("there is one HTTP/2 codec")),
+            (
+                "max_metadata_size",
+                Ignored("metadata frames are never allowed"),
+            ),
+            (
+                "enable_huffman_encoding",
+                Ignored("strings are always encoded"),
+            ),
+            (
+                "max_header_field_size_kb",
+                Ignored("the limit of all headers holds for each of them"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeepaliveSettings",
+        fields: &[
+            ("interval", USED),
+            ("timeout", USED),
+            ("interval_jitter", USED),
+            ("connection_idle_interval", Rejected(NOT_YET)),
         ],
     },
 ];

@@ -3,9 +3,12 @@
 pub mod buffer;
 pub mod error;
 pub mod h1;
+pub mod h2;
+mod server;
 
 use bytes::Bytes;
 pub use error::CodecError;
+pub use server::Codec;
 
 /// One step of a message body as it comes from either side.
 #[derive(Debug)]

@@ -2,7 +2,11 @@
 
 use super::{ActiveStream, Expired};
 use crate::{
-    codec::{CodecError, h1::server::RequestError},
+    codec::{
+        CodecError,
+        h1::server::RequestError,
+        h2::{HeadError, server::Ending},
+    },
     hcm::{Close, DrainState},
     local_reply::LocalReply,
 };
@@ -74,11 +78,61 @@ impl ActiveStream<'_> {
     pub(super) fn disconnected(&mut self) -> Option<Close> {
         self.connection.set_remote_close();
         self.connection.hcm.stats.downstream_rq_rx_reset.inc();
-        self.info
-            .set_flag(ResponseFlag::DownstreamConnectionTermination);
-        self.info.details = Cow::Borrowed("downstream_remote_disconnect");
+        let (flag, details) = match self.connection.codec.ending() {
+            Ending::Reset(_) => (ResponseFlag::DownstreamRemoteReset, "http2.remote_reset"),
+            Ending::Invalid(_) => (ResponseFlag::DownstreamProtocolError, "http2.remote_reset"),
+            Ending::Open | Ending::Closed => (
+                ResponseFlag::DownstreamConnectionTermination,
+                "downstream_remote_disconnect",
+            ),
+        };
+        self.info.set_flag(flag);
+        self.info.details = Cow::Borrowed(details);
         self.log();
         Some(Close::Now)
+    }
+
+    /// The head of a stream breaks HTTP/2's rules or a limit: nothing is answered.
+    pub fn refuse(&mut self, error: HeadError) {
+        let hcm = self.connection.hcm.clone();
+        hcm.stats.charge_request(Protocol::Http2);
+        hcm.stats.downstream_rq_rx_reset.inc();
+        self.info.protocol = Some(Protocol::Http2);
+        let stats = hcm.http2_stats.get();
+        let (flag, details) = match error {
+            HeadError::Malformed | HeadError::InvalidField => {
+                stats.rx_messaging_error.inc();
+                let details = match error {
+                    HeadError::InvalidField => "http2.invalid.header.field",
+                    _ => "http2.violation.of.messaging.rule",
+                };
+                (ResponseFlag::DownstreamProtocolError, details)
+            }
+            HeadError::TooManyHeaders => {
+                stats.header_overflow.inc();
+                (
+                    ResponseFlag::DownstreamRemoteReset,
+                    "http2.too_many_headers",
+                )
+            }
+            HeadError::TooLarge => {
+                stats.header_list_size_too_large.inc();
+                (
+                    ResponseFlag::DownstreamRemoteReset,
+                    "http2.header_list_size_too_large",
+                )
+            }
+            HeadError::Underscore => {
+                stats.requests_rejected_with_underscores_in_headers.inc();
+                (
+                    ResponseFlag::DownstreamRemoteReset,
+                    "http2.unexpected_underscore",
+                )
+            }
+        };
+        self.info.set_flag(flag);
+        self.info.details = Cow::Borrowed(details);
+        self.log();
     }
 
     /// The request cannot go on. A client that broke the protocol before its response began is told so.

@@ -175,11 +175,12 @@ impl<'a> ActiveStream<'a> {
         self.request_complete = self.connection.codec.request_complete();
         self.grpc = is_grpc(&self.messages.request);
         if head.dropped_underscores > 0 {
-            let dropped = &self
-                .connection
-                .hcm
-                .http1_stats
-                .dropped_headers_with_underscores;
+            let hcm = &self.connection.hcm;
+            let dropped = if self.connection.codec.is_multiplexed() {
+                &hcm.http2_stats.get().dropped_headers_with_underscores
+            } else {
+                &hcm.http1_stats.dropped_headers_with_underscores
+            };
             dropped.add(head.dropped_underscores.into());
         }
         if self.connection.is_last_request() {
@@ -363,21 +364,13 @@ impl<'a> ActiveStream<'a> {
             self.info.start_time,
         );
         if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
-            hcm.stats.downstream_cx_drain_close.inc();
-            self.connection.start_drain(self.info.start + now);
-        }
-        if self.connection.drain == DrainState::NotDraining && self.saw_connection_close {
-            self.connection.drain = DrainState::Closing;
-        }
-        if self.ends_by_close() {
-            self.connection.drain = DrainState::Closing;
+            self.connection.begin_drain(self.info.start + now);
         }
         if !self.request_complete {
             hcm.stats.downstream_rq_response_before_rq_complete.inc();
-            self.connection.drain = DrainState::Closing;
         }
-        if self.connection.drain != DrainState::NotDraining {
-            self.messages.response.set(HeaderId::Connection, b"close");
+        if !self.connection.codec.is_multiplexed() {
+            self.decide_close();
         }
         let code = self
             .messages
@@ -404,6 +397,17 @@ impl<'a> ActiveStream<'a> {
     fn ends_by_close(&self) -> bool {
         self.info.protocol == Some(Protocol::Http10)
             && !self.messages.response.contains(HeaderId::ContentLength)
+    }
+
+    /// Whether an HTTP/1 connection ends with this response, which has to say so.
+    fn decide_close(&mut self) {
+        let asked = self.connection.drain == DrainState::NotDraining && self.saw_connection_close;
+        if asked || self.ends_by_close() || !self.request_complete {
+            self.connection.drain = DrainState::Closing;
+        }
+        if self.connection.drain != DrainState::NotDraining {
+            self.messages.response.set(HeaderId::Connection, b"close");
+        }
     }
 
     /// What the codec must know to write a response.

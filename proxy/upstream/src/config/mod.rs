@@ -5,6 +5,7 @@ mod common;
 mod dns;
 mod endpoints;
 mod http;
+mod http2;
 mod lb;
 
 use crate::{circuit_breaker::Thresholds, discovery::resolver::Family, lb::LbConfig};
@@ -16,6 +17,7 @@ use envoy_api::{
     unpack,
 };
 pub use http::{HeaderKeyFormat, Http1Options, Protocol, UnderscoreAction};
+pub use http2::{Http2Options, Keepalive as Http2Keepalive};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
 };

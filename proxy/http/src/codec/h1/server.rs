@@ -7,15 +7,18 @@ use super::{
 use crate::codec::{
     BodyEvent, CodecError,
     buffer::{ReadBuffer, WriteBuffer},
+    h2::PREFACE_START,
 };
 use bytes::Bytes;
 use outrigger_core::{HeaderMap, Method, Protocol};
 use outrigger_transport::Stream;
 use std::{
-    io,
+    io::{self, IoSlice},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Why no further request can be read.
 #[derive(Debug)]
@@ -30,6 +33,25 @@ impl From<io::Error> for RequestError {
     fn from(_: io::Error) -> Self {
         Self::Closed
     }
+}
+
+/// Which protocols a connection may speak, before its first bytes say so: `codec_type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodecType {
+    /// HTTP/2 if the client begins with its preface.
+    #[default]
+    Auto,
+    Http1,
+    Http2,
+}
+
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detected {
+    Http1,
+    Http2,
+    /// There were none.
+    Closed,
 }
 
 /// What of the response head depends on the request and the connection.
@@ -53,12 +75,19 @@ pub struct ServerConnection {
     buffer_limit: usize,
     /// The client has sent FIN.
     ended: bool,
+    /// What the connection may turn out to be; `Http1` once it is known.
+    undecided: CodecType,
     header_bytes_sent: u64,
 }
 
 impl ServerConnection {
     /// `buffer_limit`: the listener's `per_connection_buffer_limit_bytes`.
-    pub fn new(stream: Stream, settings: Arc<Http1Settings>, buffer_limit: usize) -> Self {
+    pub fn new(
+        stream: Stream,
+        settings: Arc<Http1Settings>,
+        codec_type: CodecType,
+        buffer_limit: usize,
+    ) -> Self {
         let body = BodyDecoder::new(Framing::None, &settings);
         Self {
             stream,
@@ -70,6 +99,7 @@ impl ServerConnection {
             body_out: BodyWriter::default(),
             buffer_limit,
             ended: false,
+            undecided: codec_type,
             header_bytes_sent: 0,
         }
     }
@@ -105,7 +135,59 @@ impl ServerConnection {
 
     /// Some bytes of a request head have arrived.
     pub fn head_started(&self) -> bool {
-        !self.read.is_empty()
+        !self.read.is_empty() && self.undecided == CodecType::Http1
+    }
+
+    /// Reads until the bytes tell HTTP/1 from HTTP/2. They stay where they are, for the codec that wants them.
+    pub fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Detected>> {
+        loop {
+            let seen = &self.read.bytes()[..];
+            match self.undecided {
+                CodecType::Http1 => return Poll::Ready(Ok(Detected::Http1)),
+                // An end without any byte is HTTP/1's to see.
+                _ if seen.is_empty() && self.ended => return Poll::Ready(Ok(Detected::Closed)),
+                _ if seen.is_empty() => {}
+                CodecType::Http2 => return Poll::Ready(Ok(Detected::Http2)),
+                CodecType::Auto if seen.starts_with(PREFACE_START) => {
+                    return Poll::Ready(Ok(Detected::Http2));
+                }
+                CodecType::Auto if PREFACE_START.starts_with(seen) && !self.ended => {}
+                CodecType::Auto => {
+                    self.undecided = CodecType::Http1;
+                    continue;
+                }
+            }
+            self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+        }
+    }
+
+    /// Reads for another codec: first what was read already, then from the socket.
+    pub fn poll_read_raw(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let length = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read.bytes().split_to(length));
+            self.read.release();
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.read.total += (buf.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes for another codec.
+    pub fn poll_write_raw(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        self.write.total += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     /// Reads the next request head. `None`: the client has closed between two requests.

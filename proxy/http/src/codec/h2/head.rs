@@ -1,0 +1,274 @@
+//! Heads and trailers between the `http` crate's types and ours: header rules of HTTP/2 as Envoy applies them.
+
+use super::Http2Settings;
+use crate::codec::h1::{EncodeError, Framing, RequestHead, UnderscoreAction, authority_is_valid};
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{COOKIE, HOST},
+    request::Parts,
+};
+use outrigger_core::{HeaderId, HeaderMap, HeaderSet, Method, Protocol};
+
+/// Why a head is refused. Its stream ends by a reset, whatever the request was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// No request at all.
+    Malformed,
+    /// A field holds what it must not.
+    InvalidField,
+    TooManyHeaders,
+    TooLarge,
+    /// `headers_with_underscores_action: REJECT_REQUEST`.
+    Underscore,
+}
+
+impl HeadError {
+    /// By default it ends the connection, not the stream alone.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::Malformed | Self::InvalidField)
+    }
+}
+
+/// What belongs to one HTTP/1 connection only.
+const HOP: HeaderSet = HeaderSet::of(&[
+    HeaderId::Connection,
+    HeaderId::KeepAlive,
+    HeaderId::ProxyConnection,
+    HeaderId::TransferEncoding,
+    HeaderId::Upgrade,
+    HeaderId::Http2Settings,
+]);
+
+/// Takes over a request head; `headers` is empty before.
+pub(super) fn read_request(
+    parts: &Parts,
+    settings: &Http2Settings,
+    headers: &mut HeaderMap,
+) -> Result<RequestHead, HeadError> {
+    let method = Method::from_bytes(parts.method.as_str().as_bytes());
+    read_target(parts, method, headers)?;
+    let dropped = read_fields(&parts.headers, settings, headers)?;
+    let authority = headers.get(HeaderId::Authority);
+    if !authority.is_some_and(|host| authority_is_valid(host) && !host.contains(&b'@')) {
+        return Err(if authority.is_none() {
+            HeadError::Malformed
+        } else {
+            HeadError::InvalidField
+        });
+    }
+    Ok(RequestHead {
+        protocol: Protocol::Http2,
+        method,
+        keep_alive: true,
+        framing: Framing::None,
+        expect_continue: headers
+            .get(HeaderId::Expect)
+            .is_some_and(|e| e.eq_ignore_ascii_case(b"100-continue")),
+        upgrade: headers.contains(HeaderId::Upgrade),
+        absolute_form: false,
+        header_bytes: headers.byte_size(),
+        dropped_underscores: dropped,
+    })
+}
+
+/// The pseudo headers.
+fn read_target(parts: &Parts, method: Method, headers: &mut HeaderMap) -> Result<(), HeadError> {
+    let uri = &parts.uri;
+    headers.append(HeaderId::Method, parts.method.as_str().as_bytes());
+    if let Some(scheme) = uri.scheme_str() {
+        headers.append(HeaderId::Scheme, scheme.as_bytes());
+    }
+    if let Some(authority) = uri.authority() {
+        headers.append(HeaderId::Authority, authority.as_str().as_bytes());
+    }
+    if let Some(protocol) = parts.extensions.get::<h2::ext::Protocol>() {
+        // Extended CONNECT is an upgrade to everything behind the codec, as in Envoy.
+        headers.set(HeaderId::Method, b"GET");
+        headers.append(HeaderId::Connection, b"upgrade");
+        headers.append(HeaderId::Upgrade, protocol.as_str().as_bytes());
+    }
+    if let Some(path) = uri.path_and_query() {
+        let path = path.as_str().as_bytes();
+        let asterisk = method == Method::Options && path == b"*";
+        if path.first() != Some(&b'/') && !asterisk {
+            return Err(HeadError::Malformed);
+        }
+        headers.append(HeaderId::Path, path);
+    }
+    Ok(())
+}
+
+/// The other lines. `host` counts only where `:authority` is missing, crumbs of a cookie are joined and come last. Returns how many
+/// lines were dropped for an underscore.
+fn read_fields(
+    fields: &http::HeaderMap,
+    settings: &Http2Settings,
+    headers: &mut HeaderMap,
+) -> Result<u32, HeadError> {
+    let mut dropped = 0;
+    let authority = headers.contains(HeaderId::Authority);
+    let mut hosts = 0;
+    let mut cookie = Vec::new();
+    for (name, value) in fields {
+        if *name == HOST {
+            hosts += 1;
+            if hosts > 1 {
+                return Err(HeadError::Malformed);
+            }
+            if authority {
+                continue;
+            }
+        }
+        if *name == COOKIE {
+            if !cookie.is_empty() {
+                cookie.extend_from_slice(b"; ");
+            }
+            cookie.extend_from_slice(value.as_bytes());
+            continue;
+        }
+        match settings.headers_with_underscores_action {
+            UnderscoreAction::Allow => {}
+            action if name.as_str().contains('_') => {
+                if action == UnderscoreAction::RejectRequest {
+                    return Err(HeadError::Underscore);
+                }
+                dropped += 1;
+                continue;
+            }
+            _ => {}
+        }
+        headers.append_raw(name.as_str().as_bytes(), value.as_bytes());
+    }
+    if !cookie.is_empty() {
+        headers.append(HeaderId::Cookie, &cookie);
+    }
+    if headers.len() > settings.max_headers_count {
+        return Err(HeadError::TooManyHeaders);
+    }
+    if headers.byte_size() > settings.max_head_bytes {
+        return Err(HeadError::TooLarge);
+    }
+    Ok(dropped)
+}
+
+/// Takes over trailers; pseudo headers cannot be among them.
+pub(super) fn read_trailers(
+    fields: &http::HeaderMap,
+    settings: &Http2Settings,
+    trailers: &mut HeaderMap,
+) -> Result<(), HeadError> {
+    trailers.clear();
+    read_fields(fields, settings, trailers).map(|_| ())
+}
+
+/// A response head as the crate wants it.
+pub(super) fn response(headers: &HeaderMap) -> Result<Response<()>, EncodeError> {
+    let status = headers
+        .get(HeaderId::Status)
+        .and_then(|status| StatusCode::from_bytes(status).ok())
+        .ok_or(EncodeError::Required(":status"))?;
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = fields(headers)?;
+    Ok(response)
+}
+
+/// Lines without those that only HTTP/1 knows.
+pub(super) fn fields(headers: &HeaderMap) -> Result<http::HeaderMap, EncodeError> {
+    let mut out = http::HeaderMap::with_capacity(headers.len());
+    for (id, name, value) in headers.iter_ids() {
+        if name.first() == Some(&b':') || HOP.has(id) || id == HeaderId::Authority {
+            continue;
+        }
+        let name = HeaderName::from_lowercase(name).map_err(|_| EncodeError::LineBreak)?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| EncodeError::LineBreak)?;
+        out.try_append(name, value)
+            .map_err(|_| EncodeError::LineBreak)?;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::codec::h1::Http1Settings;
+    use http::Request;
+    use outrigger_upstream::config::Http2Options;
+
+    fn read(
+        lines: &[(&str, &str)],
+        change: impl FnOnce(&mut Http2Settings),
+    ) -> Result<Vec<String>, HeadError> {
+        let mut request = Request::builder().uri("http://a.test/x");
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut settings =
+            Http2Settings::new(Http2Options::default(), &Http1Settings::default(), false);
+        change(&mut settings);
+        let mut headers = HeaderMap::new();
+        read_request(&parts, &settings, &mut headers)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let lines = headers.iter().skip(4);
+        Ok(lines
+            .map(|(n, v)| format!("{}: {}", text(n), text(v)))
+            .collect())
+    }
+
+    #[test]
+    fn crumbs_are_joined_and_host_gives_way() {
+        let lines = [
+            ("cookie", "a=1"),
+            ("host", "b.test"),
+            ("x", "y"),
+            ("cookie", "b=2"),
+        ];
+        assert_eq!(read(&lines, |_| {}).unwrap(), ["x: y", "cookie: a=1; b=2"]);
+        let twice = [("host", "b.test"), ("host", "c.test")];
+        assert_eq!(read(&twice, |_| {}), Err(HeadError::Malformed));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let lines = [("a", "1"), ("b", "2")];
+        assert!(read(&lines, |settings| settings.max_headers_count = 6).is_ok());
+        let few = read(&lines, |settings| settings.max_headers_count = 5);
+        assert_eq!(few, Err(HeadError::TooManyHeaders));
+        let small = read(&lines, |settings| settings.max_head_bytes = 40);
+        assert_eq!(small, Err(HeadError::TooLarge));
+    }
+
+    #[test]
+    fn underscores_go_or_are_refused() {
+        let lines = [("a_b", "1"), ("c", "2")];
+        let with = |action| {
+            read(&lines, |settings| {
+                settings.headers_with_underscores_action = action;
+            })
+        };
+        assert_eq!(with(UnderscoreAction::DropHeader).unwrap(), ["c: 2"]);
+        assert_eq!(
+            with(UnderscoreAction::RejectRequest),
+            Err(HeadError::Underscore)
+        );
+    }
+
+    #[test]
+    fn a_response_loses_what_only_http1_knows() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (":status", "200"),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("x-a", "1"),
+        ] {
+            headers.append_raw(name.as_bytes(), value.as_bytes());
+        }
+        let head = response(&headers).unwrap();
+        assert_eq!(head.headers().len(), 1);
+        headers.append_raw(b"x-b", b"1\r\nx-c: 2");
+        assert_eq!(response(&headers).unwrap_err(), EncodeError::LineBreak);
+    }
+}

@@ -1,0 +1,304 @@
+//! The downstream side of HTTP/2: one stream, its request and its response.
+
+use super::{
+    Http2Settings,
+    head::{HeadError, fields, read_request, read_trailers, response},
+};
+use crate::codec::{
+    BodyEvent,
+    h1::{EncodeError, RequestHead, server::RequestError},
+};
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use http::Request;
+use outrigger_core::HeaderMap;
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+/// Bytes of a frame header: what a message costs on the wire beside its own bytes.
+const FRAME: u64 = 9;
+
+/// How a stream ended other than by a whole response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    #[default]
+    Open,
+    /// The client reset it.
+    Reset(Reason),
+    /// The client broke the protocol within it, and the codec has reset it.
+    Invalid(Reason),
+    /// Its connection is gone.
+    Closed,
+}
+
+/// What ends the response body.
+#[derive(Debug)]
+enum Tail {
+    /// More may come.
+    Open,
+    /// Everything is queued; then the stream ends, by trailers if there are some.
+    Queued(Option<http::HeaderMap>),
+    Sent,
+}
+
+/// A downstream stream.
+#[derive(Debug)]
+pub struct ServerStream {
+    settings: Arc<Http2Settings>,
+    recv: RecvStream,
+    respond: SendResponse<Bytes>,
+    send: Option<SendStream<Bytes>>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    tail: Tail,
+    request_ended: bool,
+    buffer_limit: usize,
+    bytes_in: u64,
+    bytes_out: u64,
+    header_bytes_sent: u64,
+    ending: Ending,
+}
+
+impl ServerStream {
+    /// Takes over a stream and the head of its request, into `headers`, which is empty if the head is refused.
+    pub fn accept(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        settings: Arc<Http2Settings>,
+        buffer_limit: usize,
+        headers: &mut HeaderMap,
+    ) -> (Self, Result<RequestHead, HeadError>) {
+        let (parts, recv) = request.into_parts();
+        let head = read_request(&parts, &settings, headers);
+        if head.is_err() {
+            headers.clear();
+        }
+        let header_bytes = head.as_ref().map_or(0, |head| head.header_bytes as u64);
+        let stream = Self {
+            settings,
+            request_ended: recv.is_end_stream(),
+            recv,
+            respond,
+            send: None,
+            queue: VecDeque::new(),
+            queued: 0,
+            tail: Tail::Open,
+            buffer_limit,
+            bytes_in: FRAME + header_bytes,
+            bytes_out: 0,
+            header_bytes_sent: 0,
+            ending: Ending::Open,
+        };
+        (stream, head)
+    }
+
+    /// What ended the stream, if it was not its response.
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    /// Bytes of the request: its frames, heads as they were before compression.
+    pub fn bytes_consumed(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Bytes of the response, counted in the same way.
+    pub fn bytes_encoded(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Header bytes of the last response.
+    pub fn header_bytes_sent(&self) -> u64 {
+        self.header_bytes_sent
+    }
+
+    /// Notes why the stream failed.
+    fn fail(&mut self, error: &h2::Error) -> RequestError {
+        if self.ending == Ending::Open {
+            self.ending = match error.reason() {
+                Some(reason) if error.is_reset() && error.is_remote() => Ending::Reset(reason),
+                Some(reason) if error.is_reset() || error.is_library() => Ending::Invalid(reason),
+                _ => Ending::Closed,
+            };
+        }
+        RequestError::Closed
+    }
+
+    /// Reads the next piece of the request body. What is handed out may be sent again by the client.
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        trailers: &mut HeaderMap,
+    ) -> Poll<Result<BodyEvent, RequestError>> {
+        while !self.request_ended {
+            match ready!(self.recv.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.bytes_in += FRAME + data.len() as u64;
+                    // Fails only for more than was received.
+                    let _ = self.recv.flow_control().release_capacity(data.len());
+                    if !data.is_empty() {
+                        return Poll::Ready(Ok(BodyEvent::Data(data)));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(self.fail(&error))),
+                None => match ready!(self.recv.poll_trailers(cx)) {
+                    Ok(None) => self.request_ended = true,
+                    Ok(Some(map)) => {
+                        self.request_ended = true;
+                        if read_trailers(&map, &self.settings, trailers).is_err() {
+                            self.reset(Reason::PROTOCOL_ERROR);
+                            self.ending = Ending::Invalid(Reason::PROTOCOL_ERROR);
+                            return Poll::Ready(Err(RequestError::Closed));
+                        }
+                        return Poll::Ready(Ok(BodyEvent::Trailers));
+                    }
+                    Err(error) => return Poll::Ready(Err(self.fail(&error))),
+                },
+            }
+        }
+        Poll::Ready(Ok(BodyEvent::End))
+    }
+
+    /// The request has been read to its end.
+    pub fn request_complete(&self) -> bool {
+        self.request_ended
+    }
+
+    /// Ready when the client has reset the stream or is gone.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let reset = match &mut self.send {
+            Some(send) => ready!(send.poll_reset(cx)),
+            None => ready!(self.respond.poll_reset(cx)),
+        };
+        if self.ending == Ending::Open {
+            match reset {
+                Ok(reason) => self.ending = Ending::Reset(reason),
+                Err(error) => {
+                    self.fail(&error);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends an interim response.
+    pub fn send_informational(&mut self, headers: &HeaderMap) {
+        // One that cannot be sent is one that the client can do without.
+        if let Ok(head) = response(headers) {
+            let _ = self.respond.send_informational(head);
+        }
+    }
+
+    /// Sends the response head. `end`: there is no body.
+    pub fn send_head(&mut self, headers: &HeaderMap, end: bool) -> Result<(), EncodeError> {
+        let head = response(headers)?;
+        self.header_bytes_sent = headers.byte_size() as u64;
+        self.bytes_out += FRAME + self.header_bytes_sent;
+        if end {
+            self.tail = Tail::Sent;
+        }
+        match self.respond.send_response(head, end) {
+            Ok(send) => self.send = Some(send),
+            // The client has reset the stream: whoever flushes next learns of it.
+            Err(error) => {
+                self.fail(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a piece of the response body.
+    pub fn send_data(&mut self, data: Bytes) {
+        if matches!(self.tail, Tail::Open) {
+            self.bytes_out += FRAME + data.len() as u64;
+            self.queued += data.len();
+            self.queue.push_back(data);
+        }
+    }
+
+    /// Ends the response body.
+    pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
+        if matches!(self.tail, Tail::Open) {
+            // Trailers that must not be written are left out; the body itself is whole.
+            let trailers = trailers.and_then(|trailers| fields(trailers).ok());
+            self.tail = Tail::Queued(trailers);
+        }
+    }
+
+    /// Bytes that wait for the client's window.
+    pub fn buffered(&self) -> usize {
+        self.queued
+    }
+
+    /// More is waiting than the buffer limit allows: the source must pause.
+    pub fn is_backed_up(&self) -> bool {
+        self.buffer_limit != 0 && self.queued >= self.buffer_limit
+    }
+
+    /// Hands what is queued to the connection as far as the client's windows allow.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ending != Ending::Open {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        match ready!(self.poll_send(cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => {
+                self.fail(&error);
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        let Some(send) = &mut self.send else {
+            return Poll::Ready(Ok(()));
+        };
+        while let Some(front) = self.queue.front_mut() {
+            send.reserve_capacity(front.len());
+            let mut room = send.capacity();
+            while room == 0 {
+                room = match ready!(send.poll_capacity(cx)) {
+                    Some(room) => room?,
+                    // The stream takes no more: it was reset.
+                    None => return Poll::Ready(Err(Reason::CANCEL.into())),
+                };
+            }
+            let piece = front.split_to(room.min(front.len()));
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+            self.queued -= piece.len();
+            let last = self.queue.is_empty() && matches!(self.tail, Tail::Queued(None));
+            if last {
+                self.tail = Tail::Sent;
+            }
+            send.send_data(piece, last)?;
+        }
+        if let Tail::Queued(trailers) = &mut self.tail {
+            let trailers = trailers.take();
+            self.tail = Tail::Sent;
+            match trailers {
+                Some(trailers) => send.send_trailers(trailers)?,
+                None => send.send_data(Bytes::new(), true)?,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the stream before its response is whole.
+    pub fn reset(&mut self, reason: Reason) {
+        match &mut self.send {
+            Some(send) => send.send_reset(reason),
+            None => self.respond.send_reset(reason),
+        }
+    }
+
+    /// The response has been handed over to its end.
+    pub fn response_complete(&self) -> bool {
+        matches!(self.tail, Tail::Sent) && self.queue.is_empty()
+    }
+}
