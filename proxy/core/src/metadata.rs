@@ -23,6 +23,14 @@ impl Metadata {
         Self { namespaces }
     }
 
+    /// The message that it was compiled from; `None` if there is nothing in it.
+    pub fn to_proto(&self) -> Option<Proto> {
+        (!self.is_empty()).then(|| Proto {
+            filter_metadata: self.namespaces.iter().cloned().collect(),
+            ..Proto::default()
+        })
+    }
+
     pub fn is_empty(&self) -> bool {
         self.namespaces.is_empty()
     }

@@ -1,22 +1,30 @@
 //! Compiles the bootstrap's `admin`.
 
-use envoy_api::pb::envoy::config::bootstrap::v3::Admin as Proto;
+use envoy_api::{
+    pack,
+    pb::envoy::{
+        config::{
+            accesslog::v3::{AccessLog, access_log::ConfigType},
+            bootstrap::v3::Admin as Proto,
+        },
+        extensions::access_loggers::file::v3::FileAccessLog,
+    },
+};
 use outrigger_core::{
     Address, ConfigError,
+    access_log::{AccessLogs, LogServices},
     error::ConfigResult,
     field::{Fate::Ignored, Message, USED},
     matcher::StringMatcher,
 };
 use outrigger_transport::{address, socket_option::SocketOption};
 
-const LOGS: &str = "requests to the admin interface are not logged in this version";
-
 /// `bootstrap.admin`.
 pub const FIELDS: &[Message] = &[Message {
     name: "envoy.config.bootstrap.v3.Admin",
     fields: &[
-        ("access_log", Ignored(LOGS)),
-        ("access_log_path", Ignored(LOGS)),
+        ("access_log", USED),
+        ("access_log_path", USED),
         ("profile_path", Ignored("there is no CPU profiler")),
         ("address", USED),
         ("socket_options", USED),
@@ -35,11 +43,12 @@ pub struct AdminConfig {
     pub socket_options: Vec<SocketOption>,
     /// Of path and query; empty allows all.
     pub allow_paths: Vec<StringMatcher>,
+    pub access_logs: AccessLogs,
 }
 
 impl AdminConfig {
     /// `None` if the bootstrap gives no address: then there is no admin interface.
-    pub fn compile(proto: &Proto) -> Result<Option<Self>, ConfigError> {
+    pub fn compile(proto: &Proto, services: &LogServices) -> Result<Option<Self>, ConfigError> {
         let allow_paths = proto
             .allow_paths
             .iter()
@@ -55,6 +64,7 @@ impl AdminConfig {
             address: address::compile(address).at("address")?,
             socket_options,
             allow_paths,
+            access_logs: access_logs(proto, services)?,
         }))
     }
 
@@ -66,4 +76,21 @@ impl AdminConfig {
                 .iter()
                 .any(|matcher| matcher.is_match(path.as_bytes()))
     }
+}
+
+/// `access_log`, and the file of `access_log_path` behind it.
+#[allow(deprecated)]
+fn access_logs(proto: &Proto, services: &LogServices) -> Result<AccessLogs, ConfigError> {
+    let mut logs = proto.access_log.clone();
+    if !proto.access_log_path.is_empty() {
+        logs.push(AccessLog {
+            name: "envoy.access_loggers.file".to_owned(),
+            filter: None,
+            config_type: Some(ConfigType::TypedConfig(pack(&FileAccessLog {
+                path: proto.access_log_path.clone(),
+                access_log_format: None,
+            }))),
+        });
+    }
+    AccessLogs::compile(&logs, services).at("access_log")
 }

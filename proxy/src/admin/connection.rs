@@ -1,6 +1,6 @@
 //! What the admin interface counts: it is a connection manager with the stat prefix `admin` on the listener `admin`.
 
-use super::reply::Body;
+use super::{log::Record, reply::Body};
 use http::{HeaderValue, Response};
 use outrigger_core::{Protocol, stat_group, stats::Store};
 use outrigger_http::stats::{HcmStats, ListenerHttpStats};
@@ -73,10 +73,11 @@ impl AdminStats {
     }
 
     /// Counts a request; it is active until its answer has gone out.
-    pub fn request(&self) -> ActiveRequest {
+    pub fn request(&self, record: Option<Box<Record>>) -> ActiveRequest {
         self.http.charge_request(Protocol::Http11);
         self.http.downstream_rq_active.inc();
         ActiveRequest {
+            record,
             stats: self.clone(),
             since: Instant::now(),
         }
@@ -114,17 +115,38 @@ impl Drop for OpenConnection {
 /// A request without a complete answer.
 #[derive(Debug)]
 pub struct ActiveRequest {
+    /// For the access log, if there is one.
+    record: Option<Box<Record>>,
     stats: AdminStats,
     since: Instant,
 }
 
 impl ActiveRequest {
     /// Counts the answer by its class; the request ends with its body.
-    pub fn answered(self, response: Response<Body>) -> Response<Body> {
+    pub fn answered(mut self, response: Response<Body>) -> Response<Body> {
+        if let Some(record) = &mut self.record {
+            record.answered(&response);
+        }
         let code = response.status().as_u16();
         self.stats.http.charge_response(code);
         self.stats.listener_http.charge_response(code);
         response.map(|body| body.holding(self))
+    }
+}
+
+impl ActiveRequest {
+    /// The size of the request's body.
+    pub fn received(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.received(bytes);
+        }
+    }
+
+    /// A piece of the answer's body.
+    pub fn sent(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.sent(bytes);
+        }
     }
 }
 

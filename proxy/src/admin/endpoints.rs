@@ -1,8 +1,8 @@
 //! The table of endpoints: what there is, what it takes, whether it changes anything. `/help` is made from it.
 
 use super::{
-    clusters, config_dump, control, home, listeners, logging, memory, params::Params, reply::Reply,
-    runtime, server_info, state::AdminState, stats,
+    clusters, config_dump, control, home, listeners, logging, memory, params::Params, profiling,
+    recent_lookups, reply::Reply, runtime, server_info, state::AdminState, stats,
 };
 
 /// A parameter as `/help` explains it.
@@ -80,6 +80,16 @@ const INVERT: Param = param("invert_filter", "Invert the filter regex");
 /// In alphabetical order, with Envoy's texts.
 pub static ENDPOINTS: &[Endpoint] = &[
     read("/", "Admin home page", &[], home::home),
+    write(
+        "/allocprofiler",
+        "enable/disable the allocation profiler (if supported)",
+        &[choice(
+            "enable",
+            "enable/disable the allocation profiler",
+            &["y", "n"],
+        )],
+        profiling::allocations,
+    ),
     read("/certs", "print certs on machine", &[], server_info::certs),
     read(
         "/clusters",
@@ -109,6 +119,18 @@ pub static ENDPOINTS: &[Endpoint] = &[
             ),
         ],
         config_dump::config_dump,
+    ),
+    read(
+        "/contention",
+        "dump current Envoy mutex contention stats (if enabled)",
+        &[],
+        profiling::contention,
+    ),
+    write(
+        "/cpuprofiler",
+        "enable/disable the CPU profiler",
+        &[choice("enable", "enables the CPU profiler", &["y", "n"])],
+        profiling::cpu,
     ),
     write(
         "/drain_listeners",
@@ -140,6 +162,22 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "cause the server to pass health checks",
         &[],
         control::pass_health_checks,
+    ),
+    read(
+        "/heap_dump",
+        "dump current Envoy heap (if supported)",
+        &[],
+        profiling::heap_dump,
+    ),
+    write(
+        "/heapprofiler",
+        "enable/disable the heap profiler",
+        &[choice(
+            "enable",
+            "enable/disable the heap profiler",
+            &["y", "n"],
+        )],
+        profiling::heap,
     ),
     read("/help", "print out list of admin commands", &[], home::help),
     read(
@@ -190,6 +228,18 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "print current allocation/heap usage",
         &[],
         memory::memory,
+    ),
+    read(
+        "/memory/tcmalloc",
+        "print TCMalloc stats",
+        &[],
+        memory::tcmalloc,
+    ),
+    read(
+        "/peak_heap_dump",
+        "dump peak Envoy heap (if supported)",
+        &[],
+        profiling::heap_dump,
     ),
     write("/quitquitquit", "exit the server", &[], control::quit),
     read(
@@ -266,5 +316,29 @@ pub static ENDPOINTS: &[Endpoint] = &[
             ),
         ],
         stats::prometheus,
+    ),
+    read(
+        "/stats/recentlookups",
+        "Show recent stat-name lookups",
+        &[],
+        recent_lookups::show,
+    ),
+    write(
+        "/stats/recentlookups/clear",
+        "clear list of stat-name lookups and counter",
+        &[],
+        recent_lookups::clear,
+    ),
+    write(
+        "/stats/recentlookups/disable",
+        "disable recording of reset stat-name lookup names",
+        &[],
+        recent_lookups::clear,
+    ),
+    write(
+        "/stats/recentlookups/enable",
+        "enable recording of reset stat-name lookup names",
+        &[],
+        recent_lookups::enable,
     ),
 ];

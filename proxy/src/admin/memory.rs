@@ -1,6 +1,11 @@
 //! `/memory`: what the kernel knows of the process's memory. The page-heap fields of Envoy's allocator are 0.
 
-use super::{params::Params, reply::Reply, state::AdminState};
+use super::{
+    params::Params,
+    reply::{BARE_TEXT, Reply},
+    state::AdminState,
+};
+use http::StatusCode;
 use serde_json::json;
 use std::fs;
 
@@ -25,6 +30,13 @@ fn bytes(status: &str, key: &str) -> u64 {
         .find_map(|line| line.strip_prefix(key))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .map_or(0, |kib| kib * 1024)
+}
+
+/// There is no TCMalloc in this build.
+pub fn tcmalloc(_: &AdminState, _: &Params) -> Reply {
+    Reply::text("The current build does not use TCMalloc")
+        .with_type(BARE_TEXT)
+        .with_status(StatusCode::NOT_IMPLEMENTED)
 }
 
 #[cfg(test)]

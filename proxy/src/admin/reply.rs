@@ -27,10 +27,14 @@ pub struct Reply {
 
 impl Reply {
     pub fn text(body: impl Into<String>) -> Self {
+        Self::streamed(Body::from(body.into()))
+    }
+
+    pub fn streamed(body: Body) -> Self {
         Self {
             status: StatusCode::OK,
             content_type: TEXT,
-            body: Body::from(body.into()),
+            body,
         }
     }
 
@@ -70,7 +74,7 @@ type Pieces = Box<dyn Iterator<Item = String> + Send>;
 pub struct Body {
     pieces: Pieces,
     /// Lives until the body has gone out.
-    _request: Option<ActiveRequest>,
+    request: Option<ActiveRequest>,
 }
 
 impl fmt::Debug for Body {
@@ -83,15 +87,25 @@ impl Body {
     pub fn streamed(pieces: impl Iterator<Item = String> + Send + 'static) -> Self {
         Self {
             pieces: Box::new(pieces),
-            _request: None,
+            request: None,
         }
+    }
+
+    /// The body as it goes out to a HEAD: not at all, but counted.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        let size: usize = self.pieces.by_ref().map(|piece| piece.len()).sum();
+        if let Some(request) = &mut self.request {
+            request.sent(size);
+        }
+        self
     }
 
     /// Ends the request when the body ends.
     #[must_use]
     pub fn holding(self, request: ActiveRequest) -> Self {
         Self {
-            _request: Some(request),
+            request: Some(request),
             ..self
         }
     }
@@ -112,6 +126,9 @@ impl hyper::body::Body for Body {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let piece = self.pieces.find(|piece| !piece.is_empty());
+        if let (Some(piece), Some(request)) = (&piece, &mut self.request) {
+            request.sent(piece.len());
+        }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(Bytes::from(piece)))))
     }
 }

@@ -5,6 +5,7 @@ use super::{
     connection::{self, AdminStats, Metered},
     endpoints::ENDPOINTS,
     home,
+    log::{self, Record},
     params::Params,
     reply::{Body, Reply},
     state::AdminState,
@@ -14,9 +15,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use outrigger_core::{Address, stats::Store};
+use outrigger_core::{Address, ConnectionInfo, stats::Store};
 use outrigger_transport::listen::{self, ListenOptions};
-use std::{convert::Infallible, io, net, os::unix, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net, os::unix, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -80,14 +81,16 @@ impl Admin {
         });
         loop {
             let accepted = match &self.socket {
-                Socket::Tcp(listener) => listener
-                    .accept()
-                    .await
-                    .map(|(stream, _)| server.clone().spawn(stream)),
-                Socket::Unix(listener) => listener
-                    .accept()
-                    .await
-                    .map(|(stream, _)| server.clone().spawn(stream)),
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                    let local = stream.local_addr().unwrap_or(peer);
+                    let addresses = (Address::Ip(local), Address::Ip(peer));
+                    server.clone().spawn(stream, addresses);
+                }),
+                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                    let local = server.config.address.clone();
+                    let addresses = (local, Address::Pipe(Arc::new(PathBuf::new())));
+                    server.clone().spawn(stream, addresses);
+                }),
             };
             if accepted.is_err() {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -104,14 +107,16 @@ struct Server {
 }
 
 impl Server {
-    fn spawn<S>(self: Arc<Self>, stream: S)
+    fn spawn<S>(self: Arc<Self>, stream: S, (local, remote): (Address, Address))
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         tokio::spawn(async move {
             let _open = self.stats.connection();
             let io = TokioIo::new(Metered::new(stream, self.stats.http.clone()));
-            let service = service_fn(|request| self.answer(request));
+            let id = self.state.clusters.next_connection_id();
+            let info = log::connection(id, local, remote);
+            let service = service_fn(|request| self.answer(request, &info));
             // An error is the client's; it has been told what there was to tell.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(io, service)
@@ -119,9 +124,24 @@ impl Server {
         });
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let active = self.stats.request();
-        if request.version() == Version::HTTP_10 {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<ConnectionInfo>,
+    ) -> Result<Response<Body>, Infallible> {
+        let (head, body) = request.into_parts();
+        let logs = &self.config.access_logs;
+        let record = (!logs.is_empty()).then(|| {
+            let address = self.state.local_address;
+            Box::new(Record::new(
+                logs.clone(),
+                connection.clone(),
+                &head,
+                address,
+            ))
+        });
+        let mut active = self.stats.request(record);
+        if head.version == Version::HTTP_10 {
             let mut response = Response::new(Body::from("Upgrade Required".to_owned()));
             *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
             let headers = response.headers_mut();
@@ -131,8 +151,9 @@ impl Server {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Ok(active.answered(response));
         }
-        let (head, body) = request.into_parts();
-        let form = form(&head, body).await;
+        let body = body_of(body).await;
+        active.received(body.len());
+        let form = form(&head, &body);
         let target = merge_slashes(
             head.uri
                 .path_and_query()
@@ -159,7 +180,12 @@ impl Server {
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
         );
-        Ok(active.answered(response))
+        let response = active.answered(response);
+        Ok(if head.method == Method::HEAD {
+            response.map(Body::withheld)
+        } else {
+            response
+        })
     }
 
     /// Finds the endpoint; `form` stands in for a missing query.
@@ -197,19 +223,23 @@ fn wants_close(headers: &HeaderMap) -> bool {
         .any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
-/// The form that a POST brings. Any other body is read and forgotten.
-async fn form(head: &http::request::Parts, body: Incoming) -> Option<String> {
-    let body = Limited::new(body, MAX_FORM).collect().await.ok()?;
+/// A body up to the size that is of use.
+async fn body_of(body: Incoming) -> Bytes {
+    let body = Limited::new(body, MAX_FORM).collect().await;
+    body.map(|body| body.to_bytes()).unwrap_or_default()
+}
+
+/// The form that a POST brings. Any other body is forgotten.
+fn form(head: &http::request::Parts, body: &[u8]) -> Option<String> {
     let is_form = head
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value == "application/x-www-form-urlencoded");
-    let bytes: Bytes = body.to_bytes();
-    (head.method == Method::POST && is_form).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    (head.method == Method::POST && is_form).then(|| String::from_utf8_lossy(body).into_owned())
 }
 
 /// Envoy's admin connection manager merges slashes in the path.
-fn merge_slashes(target: &str) -> String {
+pub fn merge_slashes(target: &str) -> String {
     let (path, query) = match target.find('?') {
         Some(at) => target.split_at(at),
         None => (target, ""),

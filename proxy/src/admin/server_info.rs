@@ -33,11 +33,27 @@ pub fn server_info(state: &AdminState, _: &Params) -> Reply {
     });
     if let Some(fields) = info.as_object_mut() {
         if let Some(node) = &state.bootstrap.node {
-            fields.insert("node".into(), node.clone());
+            fields.insert("node".into(), with_empty_fields(node));
         }
         fields.insert("hot_restart_initializing".into(), false.into());
     }
     Reply::json(&info)
+}
+
+/// Envoy prints the node with the lists that are empty.
+fn with_empty_fields(node: &serde_json::Value) -> serde_json::Value {
+    let mut node = node.clone();
+    if let Some(fields) = node.as_object_mut() {
+        for (name, empty) in [
+            ("extensions", object!([])),
+            ("client_features", object!([])),
+            ("listening_addresses", object!([])),
+            ("dynamic_parameters", object!({})),
+        ] {
+            fields.entry(name).or_insert(empty);
+        }
+    }
+    node
 }
 
 /// Without TLS no certificate is loaded.

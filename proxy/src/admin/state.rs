@@ -6,6 +6,7 @@ use envoy_api::{
 use outrigger_core::{Address, stats::Store};
 use outrigger_upstream::ClusterManager;
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -139,6 +140,8 @@ pub struct AdminState {
     pub bootstrap: StoredBootstrap,
     /// `server_info.command_line_options`.
     pub command_line_options: serde_json::Value,
+    /// What stands for this machine in `x-forwarded-for`.
+    pub local_address: Option<IpAddr>,
     /// `server_info.version`.
     pub version: String,
     pub started: Instant,

@@ -6,7 +6,6 @@ use super::{
     reply::{Body, HTML, JSON, Reply, TEXT},
     state::AdminState,
 };
-use http::StatusCode;
 use outrigger_core::{
     matcher,
     stats::{
@@ -75,11 +74,7 @@ fn answer(state: &AdminState, params: &Params, format: Format) -> Result<Reply, 
             (HTML, Body::streamed(page))
         }
     };
-    Ok(Reply {
-        status: StatusCode::OK,
-        content_type,
-        body,
-    })
+    Ok(Reply::streamed(body).with_type(content_type))
 }
 
 fn histogram_mode(params: &Params, format: Format) -> Result<HistogramMode, Reply> {

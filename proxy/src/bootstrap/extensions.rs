@@ -2,45 +2,100 @@
 
 use outrigger_core::field::Message;
 
-/// Name and the message that configures it.
-const EXTENSIONS: [(&str, &str); 9] = [
-    (
-        "envoy.access_loggers/envoy.access_loggers.file",
+/// An extension by Envoy's names.
+pub struct Extension {
+    pub category: &'static str,
+    pub name: &'static str,
+    /// The message that configures it.
+    pub message: &'static str,
+}
+
+const fn extension(category: &'static str, name: &'static str, message: &'static str) -> Extension {
+    Extension {
+        category,
+        name,
+        message,
+    }
+}
+
+const EXTENSIONS: &[Extension] = &[
+    extension(
+        "envoy.access_loggers",
+        "envoy.access_loggers.file",
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     ),
-    (
-        "envoy.access_loggers/envoy.access_loggers.stdout",
-        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-    ),
-    (
-        "envoy.access_loggers/envoy.access_loggers.stderr",
+    extension(
+        "envoy.access_loggers",
+        "envoy.access_loggers.stderr",
         "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
     ),
-    (
-        "envoy.filters.http/envoy.filters.http.header_mutation",
+    extension(
+        "envoy.access_loggers",
+        "envoy.access_loggers.stdout",
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    ),
+    extension(
+        "envoy.filters.http",
+        "envoy.filters.http.header_mutation",
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
     ),
-    (
-        "envoy.filters.http/envoy.filters.http.router",
+    extension(
+        "envoy.filters.http",
+        "envoy.filters.http.router",
         "envoy.extensions.filters.http.router.v3.Router",
     ),
-    (
-        "envoy.filters.listener/envoy.filters.listener.http_inspector",
+    extension(
+        "envoy.filters.listener",
+        "envoy.filters.listener.http_inspector",
         "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
     ),
-    (
-        "envoy.filters.listener/envoy.filters.listener.original_dst",
+    extension(
+        "envoy.filters.listener",
+        "envoy.filters.listener.original_dst",
         "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
     ),
-    (
-        "envoy.filters.network/envoy.filters.network.http_connection_manager",
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.direct_response",
+        "envoy.extensions.filters.network.direct_response.v3.Config",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.http_connection_manager",
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     ),
-    (
-        "envoy.filters.network/envoy.filters.network.tcp_proxy",
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.tcp_proxy",
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     ),
+    extension(
+        "envoy.request_id",
+        "envoy.request_id.uuid",
+        "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+    ),
+    extension(
+        "envoy.resource_monitors",
+        "envoy.resource_monitors.global_downstream_max_connections",
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+    ),
 ];
+
+impl Extension {
+    /// `category/name` stands on the command line.
+    pub fn is_disabled(&self, disabled: &[String]) -> bool {
+        disabled.iter().any(|name| self.is(name))
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name.split_once('/') == Some((self.category, self.name))
+    }
+}
+
+/// Every extension, disabled or not.
+pub fn all() -> impl Iterator<Item = &'static Extension> {
+    EXTENSIONS.iter()
+}
 
 /// What is left when the named extensions are gone: whoever configures one of them is told that it does not exist.
 pub fn without<'m>(
@@ -49,7 +104,7 @@ pub fn without<'m>(
 ) -> impl Iterator<Item = &'static Message> + 'm {
     messages.filter(|message| {
         let mut extensions = EXTENSIONS.iter();
-        !extensions.any(|(name, of)| *of == message.name && disabled.iter().any(|d| d == name))
+        !extensions.any(|e| e.message == message.name && e.is_disabled(disabled))
     })
 }
 
@@ -58,7 +113,7 @@ pub fn report(disabled: &[String]) {
     for name in disabled {
         if !name.contains('/') {
             tracing::warn!(target: "misc", "failed to disable invalid extension name '{name}'");
-        } else if EXTENSIONS.iter().any(|(known, _)| known == name) {
+        } else if EXTENSIONS.iter().any(|known| known.is(name)) {
             tracing::info!(target: "misc", "disabled extension '{name}'");
         } else {
             tracing::warn!(target: "misc", "failed to disable unknown extension '{name}'");
@@ -72,11 +127,16 @@ mod tests {
 
     #[test]
     fn each_extension_has_a_table_and_loses_it() {
-        for (name, message) in EXTENSIONS {
-            assert!(fields::all().any(|m| m.name == message), "{message}");
-            let disabled = [name.to_owned()];
+        for Extension {
+            category,
+            name,
+            message,
+        } in EXTENSIONS
+        {
+            assert!(fields::all().any(|m| m.name == *message), "{message}");
+            let disabled = [format!("{category}/{name}")];
             assert!(
-                !without(fields::all(), &disabled).any(|m| m.name == message),
+                !without(fields::all(), &disabled).any(|m| m.name == *message),
                 "{message}"
             );
         }

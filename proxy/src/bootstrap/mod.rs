@@ -3,6 +3,8 @@
 
 mod extensions;
 mod fields;
+mod mistakes;
+mod node;
 
 use crate::cli::Options;
 use envoy_api::{
@@ -56,12 +58,14 @@ pub fn load(options: &Options) -> Result<Bootstrap, Rejection> {
         fields::all(),
         &options.disabled_extensions,
     ));
-    check(
+    let mut bootstrap = check(
         written,
         findings,
         options.allow_unknown_static_fields,
         &tables,
-    )
+    )?;
+    node::complete(&mut bootstrap.written, &options.disabled_extensions).map_err(Rejection::one)?;
+    Ok(bootstrap)
 }
 
 /// Merges what the command line brings, in Envoy's order: the file, `--config-yaml`, the node's flags.
@@ -145,6 +149,8 @@ fn check(
             .iter()
             .map(|d| named(&proto, &d.path, d)),
     );
+    let mistakes = mistakes::find(&proto);
+    wrong.extend(mistakes.iter().map(|e| named(&proto, e.path(), e)));
     wrong.extend(verdict.errors.iter().map(|e| named(&proto, e.path(), e)));
     if !wrong.is_empty() {
         return Err(Rejection(wrong));

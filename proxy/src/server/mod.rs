@@ -93,7 +93,7 @@ fn validate(options: &Options, loggers: &Arc<Loggers>, started: Instant) -> Resu
     let _inside = runtime.enter();
     let bootstrap = bootstrap::load(options)?;
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
-    admin_config(&bootstrap)?;
+    admin_config(&bootstrap, &context)?;
     build::parts(&bootstrap, options, context, started)?;
     println!("configuration '{}' OK", options.config_path);
     Ok(())
@@ -208,9 +208,12 @@ fn raise_file_limit() {
     }
 }
 
-fn admin_config(bootstrap: &Bootstrap) -> Result<Option<AdminConfig>, Rejection> {
+fn admin_config(
+    bootstrap: &Bootstrap,
+    context: &Context,
+) -> Result<Option<AdminConfig>, Rejection> {
     match &bootstrap.proto.admin {
-        Some(proto) => AdminConfig::compile(proto)
+        Some(proto) => AdminConfig::compile(proto, &context.log_services())
             .at("admin")
             .map_err(Rejection::from),
         None => Ok(None),
@@ -223,7 +226,7 @@ fn start_admin(
     options: &Options,
     context: &Context,
 ) -> Result<Option<Admin>, Rejection> {
-    let Some(config) = admin_config(bootstrap)? else {
+    let Some(config) = admin_config(bootstrap, context)? else {
         tracing::info!(target: "main", "No admin address given, so no admin HTTP server started.");
         return Ok(None);
     };
@@ -269,6 +272,7 @@ fn admin_state(
         runtime: process,
         bootstrap: StoredBootstrap::new(&bootstrap.written),
         command_line_options: options.to_json(),
+        local_address: parts.context.local_info.address,
         version: cli::build_version(),
         started,
         started_at: SystemTime::now(),

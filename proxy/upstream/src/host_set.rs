@@ -40,6 +40,8 @@ impl Default for Assignment {
 pub struct HostSet {
     hosts: Vec<Arc<Host>>,
     balancer: LoadBalancer,
+    locality_weights: BTreeMap<(u32, Arc<Locality>), u32>,
+    overprovisioning_factor: u32,
 }
 
 /// What makes a host the same host over an update.
@@ -97,13 +99,29 @@ impl HostSet {
             host.drain();
         }
         let balancer = LoadBalancer::build(&hosts, &assignment, lb, concurrency);
-        let set = Self { hosts, balancer };
+        let set = Self {
+            hosts,
+            balancer,
+            locality_weights: assignment.locality_weights,
+            overprovisioning_factor: assignment.overprovisioning_factor,
+        };
         set.report(stats);
         set
     }
 
     pub fn hosts(&self) -> &[Arc<Host>] {
         &self.hosts
+    }
+
+    /// `LocalityLbEndpoints.load_balancing_weight`, 0 where it is not given.
+    pub fn locality_weight(&self, priority: u32, locality: &Arc<Locality>) -> u32 {
+        let key = (priority, locality.clone());
+        self.locality_weights.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Percent.
+    pub fn overprovisioning_factor(&self) -> u32 {
+        self.overprovisioning_factor
     }
 
     pub(crate) fn balancer(&self) -> &LoadBalancer {

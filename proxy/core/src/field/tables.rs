@@ -115,7 +115,12 @@ impl Walk<'_> {
     /// A used field of `parent`.
     fn value(&mut self, parent: &DynamicMessage, value: &Value) {
         match value {
-            Value::Message(inner) => self.any_or_message(inner, || extension_name(parent)),
+            Value::Message(inner) => {
+                if is_optional(parent) && self.skips_optional(inner) {
+                    return;
+                }
+                self.any_or_message(inner, || extension_name(parent));
+            }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
                     if let Value::Message(inner) = item {
@@ -141,6 +146,26 @@ impl Walk<'_> {
         }
     }
 
+    /// An optional filter in an Any is passed over, and reported, if Envoy would pass over it as well. One that Envoy has
+    /// and we have not is refused like any other: it may guard access.
+    fn skips_optional(&mut self, message: &DynamicMessage) -> bool {
+        if message.descriptor().full_name() != "google.protobuf.Any" || is_empty_any(message) {
+            return false;
+        }
+        let (_, type_name) = type_of_any(message);
+        if self.tables.messages.contains_key(type_name.as_str())
+            || type_name.starts_with("envoy.extensions.")
+        {
+            return false;
+        }
+        self.verdict.ignored.push(Report {
+            path: self.path.clone(),
+            field: type_name,
+            reason: "an optional filter of a type that there is no implementation of",
+        });
+        true
+    }
+
     /// `name` is what the configuration calls the extension in an Any.
     fn any_or_message(&mut self, message: &DynamicMessage, name: impl FnOnce() -> String) {
         if message.descriptor().full_name() != "google.protobuf.Any" {
@@ -149,28 +174,34 @@ impl Walk<'_> {
         if is_empty_any(message) {
             return;
         }
-        let inner = open_any(message);
-        let known = inner.as_ref().filter(|m| {
-            self.tables
-                .messages
-                .contains_key(m.descriptor().full_name())
-        });
-        match known {
-            Some(inner) => self.message(inner),
-            None => {
-                let stands_for = inner.as_ref().unwrap_or(message);
-                let url = stands_for.get_field_by_name("type_url");
-                let url = url.as_deref().and_then(Value::as_str);
-                let descriptor = stands_for.descriptor();
-                // A TypedStruct is still here only if nobody knows the type that it names.
-                let type_name = url.map_or(descriptor.full_name(), type_name);
-                self.reject(format!(
-                    "Didn't find a registered implementation for '{}' with type URL: '{type_name}'",
-                    name()
-                ));
+        match type_of_any(message) {
+            (Some(inner), name) if self.tables.messages.contains_key(name.as_str()) => {
+                self.message(&inner);
             }
+            (_, type_name) => self.reject(format!(
+                "Didn't find a registered implementation for '{}' with type URL: '{type_name}'",
+                name()
+            )),
         }
     }
+}
+
+/// The message in an Any, and the type that it is of. A TypedStruct is still there only if nobody knows the type that it
+/// names.
+fn type_of_any(any: &DynamicMessage) -> (Option<DynamicMessage>, String) {
+    let inner = open_any(any);
+    let stands_for = inner.as_ref().unwrap_or(any);
+    let url = stands_for.get_field_by_name("type_url");
+    let url = url.as_deref().and_then(Value::as_str);
+    let descriptor = stands_for.descriptor();
+    let name = url.map_or(descriptor.full_name(), type_name).to_owned();
+    (inner, name)
+}
+
+/// `HttpFilter.is_optional` and `FilterConfig.is_optional`.
+fn is_optional(message: &DynamicMessage) -> bool {
+    let optional = message.get_field_by_name("is_optional");
+    matches!(optional.as_deref(), Some(Value::Bool(true)))
 }
 
 /// An Any without a type holds nothing; that it is set may mean something to its parent.
@@ -323,6 +354,37 @@ mod tests {
         assert_eq!(
             tables.check(&message).errors[0].to_string(),
             "metadata: messages of type envoy.config.core.v3.Metadata are not supported"
+        );
+    }
+
+    const HTTP_FILTER: &str =
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter";
+
+    #[test]
+    fn an_optional_filter_is_passed_over_only_if_nobody_has_it() {
+        let table: &'static [Message] = &[Message {
+            name: HTTP_FILTER,
+            fields: &[
+                ("name", USED),
+                ("typed_config", USED),
+                ("is_optional", USED),
+            ],
+        }];
+        let check = |type_name: &str, optional: bool| {
+            let yaml = format!(
+                "{{name: x, is_optional: {optional}, typed_config: {{'@type': type.googleapis.com/xds.type.v3.TypedStruct, \
+                 type_url: type.googleapis.com/{type_name}}}}}"
+            );
+            let descriptor = envoy_api::MessageDescriptor::named(HTTP_FILTER).unwrap();
+            let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
+            let verdict = Tables::new(table).check(&message);
+            (verdict.errors.len(), verdict.ignored.len())
+        };
+        assert_eq!(check("no.such.Type", true), (0, 1));
+        assert_eq!(check("no.such.Type", false), (1, 0));
+        assert_eq!(
+            check("envoy.extensions.filters.http.rbac.v3.RBAC", true),
+            (1, 0)
         );
     }
 }

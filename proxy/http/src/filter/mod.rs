@@ -78,6 +78,14 @@ impl FilterChain {
         let mut router = None;
         for (i, proto) in protos.iter().enumerate() {
             let last = i + 1 == protos.len();
+            if proto.is_optional && nobody_has(proto) {
+                tracing::warn!(
+                    target: "config",
+                    "Didn't find a registered factory for the optional http filter {}",
+                    proto.name
+                );
+                continue;
+            }
             match compile_filter(proto, last).at_index("http_filters", i)? {
                 Compiled::Filter(filter) => filters.push(NamedFilter {
                     name: proto.name.as_str().into(),
@@ -162,6 +170,18 @@ const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.
 const HEADER_MUTATION_PER_ROUTE: &str =
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+
+/// Whether Envoy would pass over the filter if it is optional. One that Envoy has and we have not may guard access: it is
+/// refused like any other.
+fn nobody_has(proto: &Proto) -> bool {
+    match &proto.config_type {
+        Some(ConfigType::TypedConfig(config)) => {
+            !type_name(&config.type_url).starts_with("envoy.extensions.")
+        }
+        Some(ConfigType::ConfigDiscovery(_)) => false,
+        None => true,
+    }
+}
 
 fn compile_filter(proto: &Proto, last: bool) -> Result<Compiled, ConfigError> {
     let config = match required(proto.config_type.as_ref(), "config_type")? {

@@ -112,8 +112,11 @@ impl RouteTable {
         let mut virtual_hosts = Domains::default();
         for (i, host) in proto.virtual_hosts.iter().enumerate() {
             let compiled = VirtualHost::compile(host, &level).at_index("virtual_hosts", i)?;
-            for domain in &host.domains {
-                virtual_hosts.insert(domain, compiled.clone(), &proto.name)?;
+            for (d, domain) in host.domains.iter().enumerate() {
+                virtual_hosts
+                    .insert(domain, compiled.clone(), &proto.name)
+                    .at_index("domains", d)
+                    .at_index("virtual_hosts", i)?;
             }
         }
         let names = proto.internal_only_headers.iter();

@@ -157,7 +157,8 @@ fn endpoints(state: &AdminState) -> EndpointsConfigDump {
 /// The present hosts of a cluster by priority and locality.
 fn assignment(cluster: &Arc<Cluster>) -> ClusterLoadAssignment {
     let mut groups: BTreeMap<_, Vec<LbEndpoint>> = BTreeMap::new();
-    for host in cluster.hosts().hosts() {
+    let hosts = cluster.hosts();
+    for host in hosts.hosts() {
         groups
             .entry((host.priority, host.locality.clone()))
             .or_default()
@@ -173,13 +174,15 @@ fn assignment(cluster: &Arc<Cluster>) -> ClusterLoadAssignment {
                     zone: locality.zone.clone(),
                     sub_zone: locality.sub_zone.clone(),
                 }),
+                // Envoy prints it even where it is not given.
+                load_balancing_weight: Some(hosts.locality_weight(priority, &locality)),
                 lb_endpoints,
                 priority,
                 ..Default::default()
             })
             .collect(),
         policy: Some(Policy {
-            overprovisioning_factor: Some(140),
+            overprovisioning_factor: Some(hosts.overprovisioning_factor()),
             ..Default::default()
         }),
         ..Default::default()
@@ -198,6 +201,7 @@ fn endpoint(host: &Host) -> LbEndpoint {
     };
     LbEndpoint {
         health_status: health as i32,
+        metadata: info.metadata.to_proto(),
         load_balancing_weight: Some(host.weight()),
         host_identifier: Some(HostIdentifier::Endpoint(Endpoint {
             address: Some(address(&info.address)),
@@ -205,7 +209,6 @@ fn endpoint(host: &Host) -> LbEndpoint {
             hostname: info.hostname.to_string(),
             ..Default::default()
         })),
-        ..Default::default()
     }
 }
 

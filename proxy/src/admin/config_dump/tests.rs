@@ -83,6 +83,7 @@ async fn endpoints_on_demand() {
                 "health_status": "HEALTHY",
                 "load_balancing_weight": 1,
             }],
+            "load_balancing_weight": 0,
         })
     );
 }

@@ -47,7 +47,7 @@ async fn unknown_paths_and_methods() {
         let answer = admin.get(path).await;
         assert_eq!(answer.status(), 404, "{path}");
         assert!(answer.body.starts_with(
-            "invalid path. admin commands are:\n  /: Admin home page\n  /certs: print certs on machine\n  /clusters: upstream cluster status\n"
+            "invalid path. admin commands are:\n  /: Admin home page\n  /allocprofiler (POST): enable/disable the allocation profiler (if supported)\n"
         ));
     }
     for path in [
@@ -288,7 +288,11 @@ async fn server_info_is_handwritten() {
         json!({
             "version": "v", "state": "LIVE", "uptime_current_epoch": "0s", "uptime_all_epochs": "0s",
             "hot_restart_version": "disabled", "command_line_options": {"concurrency": 1},
-            "node": {"id": "nid"}, "hot_restart_initializing": false,
+            "node": {
+                "id": "nid", "extensions": [], "client_features": [], "listening_addresses": [],
+                "dynamic_parameters": {},
+            },
+            "hot_restart_initializing": false,
         })
     );
     assert_eq!(admin.get("/hot_restart_version").await.body, "disabled");
@@ -318,4 +322,25 @@ async fn the_home_page_links_what_can_be_read() {
             .body
             .starts_with("admin commands are:\n")
     );
+}
+
+#[tokio::test]
+async fn what_this_build_lacks_says_so() {
+    let admin = start().await;
+    for (path, status) in [
+        ("/cpuprofiler?enable=y", 500),
+        ("/cpuprofiler?enable=n", 200),
+        ("/cpuprofiler?enable=n&x=y", 400),
+        ("/heapprofiler?enable=y", 501),
+        ("/allocprofiler?enable=y", 501),
+        ("/allocprofiler", 400),
+        ("/heap_dump", 501),
+        ("/memory/tcmalloc", 501),
+        ("/contention", 200),
+        ("/stats/recentlookups", 200),
+        ("/stats/recentlookups/enable", 501),
+        ("/stats/recentlookups/clear", 200),
+    ] {
+        assert_eq!(admin.ask("POST", path).await.status(), status, "{path}");
+    }
 }

@@ -189,7 +189,9 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         });
         envoy_api::to_typed(&DynamicMessage::from_json(descriptor, config).unwrap()).unwrap()
     };
-    let config = AdminConfig::compile(&admin).unwrap().unwrap();
+    let config = AdminConfig::compile(&admin, &context.log_services())
+        .unwrap()
+        .unwrap();
     let admin = Admin::bind(config, &context.stats).unwrap();
     let address = admin.local_address().unwrap().ip().unwrap();
     let fake = Arc::new(Fake::default());
@@ -203,6 +205,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         runtime: fake.clone(),
         bootstrap: StoredBootstrap::new(&bootstrap),
         command_line_options: json!({"concurrency": 1}),
+        local_address: None,
         version: "v".into(),
         started: Instant::now(),
         started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),

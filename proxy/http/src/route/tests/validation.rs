@@ -135,11 +135,11 @@ fn virtual_hosts() {
     let hosts = |hosts: &str| error(&format!("{{name: rc, virtual_hosts: [{hosts}]}}"));
     assert_eq!(
         hosts("{name: a, domains: ['*']}, {name: b, domains: ['*']}"),
-        "Only a single wildcard domain is permitted in route rc"
+        "virtual_hosts[1].domains[0]: Only a single wildcard domain is permitted in route rc"
     );
     assert_eq!(
         hosts("{name: a, domains: [a.com]}, {name: b, domains: [A.com]}"),
-        "Only unique values for domains are permitted. Duplicate entry of domain a.com in route rc"
+        "virtual_hosts[1].domains[0]: Only unique values for domains are permitted. Duplicate entry of domain a.com in route rc"
     );
     assert_eq!(
         hosts(
