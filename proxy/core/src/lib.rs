@@ -28,7 +28,7 @@ pub mod worker;
 pub use address::Address;
 pub use context::Context;
 pub use error::ConfigError;
-pub use header::{HeaderId, HeaderMap, HeaderName, HeaderSet};
+pub use header::{HeaderId, HeaderMap, HeaderName, HeaderSet, OriginalNames};
 pub use local_info::LocalInfo;
 pub use protocol::{Method, Protocol};
 pub use response_flag::{ResponseFlag, ResponseFlags};

@@ -145,7 +145,7 @@ const FIELDS: &[Message] = &[
             ("enable_trailers", USED),
             ("allow_chunked_length", USED),
             ("override_stream_error_on_invalid_http_message", USED),
-            ("send_fully_qualified_url", Rejected(LATER)),
+            ("send_fully_qualified_url", USED),
             ("use_balsa_parser", Ignored("there is one HTTP/1 parser")),
             ("allow_custom_methods", USED),
             ("ignore_http_11_upgrade", Rejected(LATER)),
@@ -153,9 +153,13 @@ const FIELDS: &[Message] = &[
     },
     Message {
         name: "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat",
+        fields: &[("proper_case_words", USED), ("stateful_formatter", USED)],
+    },
+    Message {
+        name: "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
         fields: &[
-            ("proper_case_words", USED),
-            ("stateful_formatter", Rejected(LATER)),
+            ("forward_reason_phrase", USED),
+            ("formatter_type_on_envoy_headers", USED),
         ],
     },
     Message {

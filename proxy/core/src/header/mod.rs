@@ -5,10 +5,12 @@
 
 mod id;
 mod name;
+mod original;
 mod set;
 
 pub use id::HeaderId;
 pub use name::HeaderName;
+pub use original::OriginalNames;
 pub use set::HeaderSet;
 
 use std::ops::Range;
@@ -52,6 +54,8 @@ pub struct HeaderMap {
     entries: Vec<Entry>,
     /// Every well-known name that was ever added: a look-up for one that never was ends here.
     seen: HeaderSet,
+    /// How the names were spelt, where a codec keeps that.
+    original: Option<Box<OriginalNames>>,
 }
 
 impl HeaderMap {
@@ -65,6 +69,32 @@ impl HeaderMap {
             arena: Vec::with_capacity(bytes),
             entries: Vec::with_capacity(headers),
             seen: HeaderSet::EMPTY,
+            original: None,
+        }
+    }
+
+    /// From here on the spelling of names is kept, until the map is cleared.
+    pub fn keep_original_names(&mut self, proper_case_others: bool) {
+        self.original = Some(Box::new(OriginalNames::new(proper_case_others)));
+    }
+
+    /// Keeps the spelling of a name if this map does that.
+    #[inline]
+    pub fn remember(&mut self, name: &[u8]) {
+        if let Some(original) = &mut self.original {
+            original.remember(name);
+        }
+    }
+
+    /// How the names were spelt, if that was kept.
+    pub fn original_names(&self) -> Option<&OriginalNames> {
+        self.original.as_deref()
+    }
+
+    /// Keeps the reason phrase of a response for whoever writes it again.
+    pub fn set_reason(&mut self, reason: &[u8]) {
+        if let Some(original) = &mut self.original {
+            original.reason = reason.to_vec();
         }
     }
 
@@ -73,6 +103,7 @@ impl HeaderMap {
         self.arena.clear();
         self.entries.clear();
         self.seen = HeaderSet::EMPTY;
+        self.original = None;
     }
 
     /// Number of lines, pseudo headers included.

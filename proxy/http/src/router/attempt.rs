@@ -2,19 +2,13 @@
 
 use super::{Forwarding, failure::ResetReason};
 use crate::{
-    codec::h1::{
-        ClientExchange, EncodeError, ExchangeError, HeaderKeyFormat, Http1Settings,
-        server::RequestError,
-    },
+    codec::h1::{ClientExchange, EncodeError, ExchangeError, Http1Settings, server::RequestError},
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
 use bytes::Bytes;
 use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
-use outrigger_upstream::{
-    CloseReason, Cluster, ClusterConfig, Http1Connection, PoolFailure,
-    config::HeaderKeyFormat as UpstreamKeyFormat,
-};
+use outrigger_upstream::{CloseReason, Cluster, ClusterConfig, Http1Connection, PoolFailure};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -83,29 +77,12 @@ pub(super) struct TryDeadlines {
 }
 
 impl Forwarding {
-    /// Runs the next attempt, after a pause.
-    pub(super) async fn next_attempt(
-        &mut self,
-        stream: &mut ActiveStream<'_>,
-        pause: Duration,
-    ) -> AttemptEnd {
-        self.in_flight = false;
-        if !pause.is_zero()
-            && let Some(end) = self.pause(stream, pause).await
-        {
-            return end;
-        }
+    /// Runs one attempt up to the head of a final response.
+    pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
         if let Some(retry) = &mut self.retry {
             retry.begin(&self.cluster);
         }
         self.in_flight = true;
-        let end = self.attempt(stream).await;
-        self.in_flight = matches!(end, AttemptEnd::Expired(_));
-        end
-    }
-
-    /// Runs one attempt up to the head of a final response.
-    async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
         stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
@@ -491,11 +468,15 @@ impl Forwarding {
     }
 
     /// Waits before the next attempt; `Some` if there will be none.
-    async fn pause(
+    pub(super) async fn pause(
         &mut self,
         stream: &mut ActiveStream<'_>,
         pause: Duration,
     ) -> Option<AttemptEnd> {
+        self.in_flight = false;
+        if pause.is_zero() {
+            return None;
+        }
         stream.deadlines.upstream = None;
         let until = Instant::now() + pause;
         let interrupt = poll_fn(|cx| {
@@ -563,10 +544,7 @@ fn settings(config: &ClusterConfig) -> Http1Settings {
         send_fully_qualified_url: options.send_fully_qualified_url,
         max_head_bytes: config.max_response_headers_kb as usize * 1024,
         max_headers_count: config.max_headers_count as usize,
-        header_key_format: match options.header_key_format {
-            UpstreamKeyFormat::ProperCaseWords => HeaderKeyFormat::ProperCase,
-            _ => HeaderKeyFormat::Default,
-        },
+        header_key_format: options.header_key_format,
         ..Http1Settings::default()
     }
 }

@@ -96,6 +96,7 @@ impl Forwarding {
     /// Waits for the parked attempts, with none beside them.
     pub(super) async fn wait(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
         self.alone = true;
+        self.in_flight = false;
         let mut deadlines = TryDeadlines::default();
         let end = poll_fn(|cx| self.poll_interrupt(cx, stream, &mut deadlines)).await;
         self.alone = false;

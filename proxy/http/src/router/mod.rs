@@ -30,6 +30,7 @@ use outrigger_core::{HeaderId, Method, ResponseFlag};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// A body up to this size is kept to be sent again when a pooled connection turns out to be stale.
 const STALE_REPLAY_LIMIT: usize = 64 * 1024;
@@ -97,7 +98,10 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
     let mut next = Next::Attempt(Duration::ZERO);
     loop {
         let end = match next {
-            Next::Attempt(pause) => forwarding.next_attempt(stream, pause).await,
+            Next::Attempt(pause) => match forwarding.pause(stream, pause).await {
+                Some(end) => end,
+                None => forwarding.attempt(stream).await,
+            },
             Next::Wait => forwarding.wait(stream).await,
         };
         next = match end {
@@ -319,9 +323,13 @@ impl Forwarding {
     /// `per_try_idle_timeout` holds within the response as well. An attempt that is hedged would go on all the same.
     fn watch_response(&self, stream: &mut ActiveStream<'_>) {
         if stream.request_complete && !self.hedge && !self.interim {
-            stream.deadlines.try_idle_timeout = self.timeouts.per_try_idle;
-            stream.deadlines.touch_try();
+            self.touch_response(stream);
         }
+    }
+
+    /// Bytes of the response have moved.
+    pub(super) fn touch_response(&self, stream: &mut ActiveStream<'_>) {
+        stream.deadlines.try_idle = self.timeouts.per_try_idle.map(|d| Instant::now() + d);
     }
 
     fn refuse(&self, refusal: Refusal, stream: &mut ActiveStream<'_>) {

@@ -19,6 +19,13 @@ pub struct UpstreamResponse {
 }
 
 impl UpstreamResponse {
+    /// Bytes have moved.
+    pub(crate) fn touch(&self, stream: &mut ActiveStream<'_>) {
+        if stream.deadlines.try_idle.is_some() {
+            self.forwarding.touch_response(stream);
+        }
+    }
+
     /// The whole response reached the client: the connection may serve again.
     pub(crate) fn complete(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);

@@ -37,11 +37,12 @@ pub struct RetryState {
     permit: Option<RetryPermit>,
     /// How long the retry that was decided on waits is known by this; `None` once it runs.
     waiting: Option<BackOff>,
-    priorities: Option<PreviousPriorities>,
+    /// Boxed, because hardly any policy asks for it.
+    priorities: Option<Box<PreviousPriorities>>,
     /// `x-envoy-retriable-status-codes` of an internal client.
-    asked_codes: Vec<u16>,
+    asked_codes: Box<[u16]>,
     /// `x-envoy-retriable-header-names` of an internal client.
-    asked_headers: Vec<HeaderName>,
+    asked_headers: Box<[HeaderName]>,
 }
 
 /// What an internal client says about retries, and what of it this version only takes out of the request.
@@ -102,7 +103,9 @@ impl RetryState {
         }
         let remaining = max_retries.unwrap_or(policy.num_retries);
         Some(Self {
-            priorities: policy.previous_priorities.map(PreviousPriorities::new),
+            priorities: policy
+                .previous_priorities
+                .map(|frequency| Box::new(PreviousPriorities::new(frequency))),
             policy,
             retry_on,
             remaining,
@@ -116,7 +119,7 @@ impl RetryState {
 
     /// The policy, and the priorities that were tried.
     pub fn host_selection(&mut self) -> (&RetryPolicy, Option<&mut PreviousPriorities>) {
-        (&self.policy, self.priorities.as_mut())
+        (&self.policy, self.priorities.as_deref_mut())
     }
 
     /// An attempt goes to this host.

@@ -30,7 +30,6 @@ pub(crate) struct Deadlines {
     /// From the connection of the latest attempt to the end of the response.
     pub upstream: Option<Instant>,
     /// `per_try_idle_timeout` of the attempt whose response is on its way.
-    pub try_idle_timeout: Option<Duration>,
     pub try_idle: Option<Instant>,
     /// The next line of `access_log_flush_interval`; no end of the stream.
     pub periodic_log: Option<Instant>,
@@ -62,17 +61,10 @@ impl Deadlines {
         }
     }
 
-    /// The response of an attempt begins.
-    pub fn touch_try(&mut self) {
-        self.try_idle = self.try_idle_timeout.map(|d| Instant::now() + d);
-    }
-
     /// Bytes have moved.
     pub fn touch(&mut self) {
-        if self.idle_timeout.is_some() || self.try_idle_timeout.is_some() {
-            let now = Instant::now();
-            self.idle = self.idle_timeout.map(|d| now + d);
-            self.try_idle = self.try_idle_timeout.map(|d| now + d);
+        if let Some(timeout) = self.idle_timeout {
+            self.idle = Some(Instant::now() + timeout);
         }
     }
 }

@@ -92,7 +92,6 @@ impl<'a> ActiveStream<'a> {
             max_duration: hcm.timeouts.max_stream_duration.map(|d| now + d),
             route: None,
             upstream: None,
-            try_idle_timeout: None,
             try_idle: None,
             periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
         };

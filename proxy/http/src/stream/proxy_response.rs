@@ -137,6 +137,7 @@ impl ActiveStream<'_> {
         }
         if moved {
             self.deadlines.touch();
+            upstream.touch(self);
         }
         if self.request_complete && self.connection.codec.poll_closed(cx).is_ready() {
             return Poll::Ready(ResponseEnd::Disconnected(RequestError::Closed));

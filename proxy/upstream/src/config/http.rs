@@ -1,18 +1,28 @@
 //! Compiles a cluster's HTTP protocol options, from `HttpProtocolOptions` or the older fields of the cluster itself.
 
 use envoy_api::{
+    Name,
     pb::envoy::{
         config::{cluster::v3::Cluster, core::v3 as core},
-        extensions::upstreams::http::v3::{
-            HttpProtocolOptions,
-            http_protocol_options::{
-                UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+        extensions::{
+            http::header_formatters::preserve_case::v3::{
+                PreserveCaseFormatterConfig,
+                preserve_case_formatter_config::FormatterTypeOnEnvoyHeaders,
+            },
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+                },
             },
         },
     },
-    unpack,
+    type_name, unpack,
 };
-use outrigger_core::{ConfigError, error::ConfigResult};
+use outrigger_core::{
+    ConfigError,
+    error::{ConfigResult, required},
+};
 
 /// The key in `typed_extension_protocol_options`.
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -26,12 +36,24 @@ pub enum Protocol {
     Downstream,
 }
 
-/// How header names are written.
+/// `header_key_format`: how header names are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeaderKeyFormat {
     #[default]
     LowerCase,
+    /// `X-Foo-Bar`: a letter after anything but a letter or digit is a capital.
     ProperCaseWords,
+    /// Messages that this side reads keep their spelling, and the other side writes it.
+    PreserveCase(PreserveCase),
+}
+
+/// `envoy.http.stateful_header_formatters.preserve_case`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PreserveCase {
+    /// The reason phrase of a response is passed on as well.
+    pub forward_reason_phrase: bool,
+    /// Headers that the message did not have are written in proper case.
+    pub proper_case_others: bool,
 }
 
 /// What happens to headers with `_` in their name.
@@ -171,7 +193,8 @@ fn http1(
         });
     };
     Ok(Http1Options {
-        header_key_format: key_format(proto.header_key_format.as_ref()).at("header_key_format")?,
+        header_key_format: HeaderKeyFormat::compile(proto.header_key_format.as_ref())
+            .at("header_key_format")?,
         enable_trailers: proto.enable_trailers,
         allow_chunked_length: proto.allow_chunked_length,
         send_fully_qualified_url: proto.send_fully_qualified_url,
@@ -180,18 +203,40 @@ fn http1(
     })
 }
 
-fn key_format(
-    proto: Option<&core::http1_protocol_options::HeaderKeyFormat>,
-) -> Result<HeaderKeyFormat, ConfigError> {
-    use core::http1_protocol_options::header_key_format::HeaderFormat;
-    let Some(proto) = proto else {
-        return Ok(HeaderKeyFormat::LowerCase);
-    };
-    match &proto.header_format {
-        Some(HeaderFormat::ProperCaseWords(_)) => Ok(HeaderKeyFormat::ProperCaseWords),
-        Some(HeaderFormat::StatefulFormatter(_)) => {
-            Err(ConfigError::new("not supported; use proper_case_words").at("stateful_formatter"))
+impl HeaderKeyFormat {
+    /// Paths of errors begin below `header_key_format`.
+    pub fn compile(
+        proto: Option<&core::http1_protocol_options::HeaderKeyFormat>,
+    ) -> Result<Self, ConfigError> {
+        use core::http1_protocol_options::header_key_format::HeaderFormat;
+        let Some(proto) = proto else {
+            return Ok(Self::LowerCase);
+        };
+        match &proto.header_format {
+            Some(HeaderFormat::ProperCaseWords(_)) => Ok(Self::ProperCaseWords),
+            Some(HeaderFormat::StatefulFormatter(extension)) => preserve_case(extension)
+                .map(Self::PreserveCase)
+                .at("stateful_formatter"),
+            None => Err(ConfigError::new("is required").at("header_format")),
         }
-        None => Err(ConfigError::new("is required").at("header_format")),
     }
+}
+
+fn preserve_case(extension: &core::TypedExtensionConfig) -> Result<PreserveCase, ConfigError> {
+    let any = required(extension.typed_config.as_ref(), "typed_config")?;
+    if type_name(&any.type_url) != PreserveCaseFormatterConfig::full_name() {
+        return Err(ConfigError::new(format!(
+            "Didn't find a registered implementation for '{}' with type URL: '{}'",
+            extension.name,
+            type_name(&any.type_url)
+        )));
+    }
+    let config: PreserveCaseFormatterConfig = unpack(any)
+        .map_err(|error| ConfigError::new(error.to_string()))
+        .at("typed_config")?;
+    Ok(PreserveCase {
+        forward_reason_phrase: config.forward_reason_phrase,
+        proper_case_others: config.formatter_type_on_envoy_headers()
+            == FormatterTypeOnEnvoyHeaders::ProperCase,
+    })
 }

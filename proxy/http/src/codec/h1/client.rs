@@ -103,11 +103,7 @@ impl ClientExchange {
         let start = out.len();
         let framing = encode_request(out, headers, how)?;
         self.header_bytes_sent = header_bytes(out.get(start..).unwrap_or_default());
-        self.body_out = BodyWriter::new(
-            framing,
-            self.settings.header_key_format,
-            self.settings.enable_trailers,
-        );
+        self.body_out = BodyWriter::new(framing, self.settings.enable_trailers);
         self.request_ended = end;
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::chars::{count_splits, is_target, splits_lines};
 use super::framing::{decimal, is_upgrade};
 use super::{Framing, HeaderKeyFormat, reason_phrase};
 use bytes::BytesMut;
-use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
+use outrigger_core::{HeaderId, HeaderMap, Method, OriginalNames, Protocol};
 
 /// A head that must not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,9 +109,8 @@ fn request_head(
         out.extend_from_slice(path);
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let written = write_lines(out, headers, how.header_key_format, |id| {
-        id != HeaderId::TransferEncoding
-    })?;
+    let names = Names::of(headers, how.header_key_format);
+    let written = write_lines(out, headers, names, |id| id != HeaderId::TransferEncoding)?;
     let framing = if method == Method::Connect || is_upgrade(headers) {
         Framing::UntilClose
     } else if let Some(length) = written.length {
@@ -126,11 +125,11 @@ fn request_head(
             Method::Get | Method::Head | Method::Delete | Method::Trace
         );
         if !bodiless {
-            write_line(out, b"content-length", b"0", how.header_key_format);
+            write_line(out, b"content-length", b"0", names);
         }
         Framing::None
     } else {
-        write_line(out, b"transfer-encoding", b"chunked", how.header_key_format);
+        write_line(out, b"transfer-encoding", b"chunked", names);
         Framing::Chunked
     };
     out.extend_from_slice(b"\r\n");
@@ -152,12 +151,18 @@ fn response_head(
     out.extend_from_slice(version);
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     out.extend_from_slice(b" ");
-    out.extend_from_slice(reason_phrase(status).as_bytes());
+    let names = Names::of(headers, how.header_key_format);
+    match names {
+        Names::Original(original) if !original.reason.is_empty() => {
+            out.extend_from_slice(&original.reason);
+        }
+        _ => out.extend_from_slice(reason_phrase(status).as_bytes()),
+    }
     out.extend_from_slice(b"\r\n");
 
     let no_length = status < 200 || status == 204;
     let own_connection = how.connection != ConnectionHeader::FromMap;
-    let written = write_lines(out, headers, how.header_key_format, |id| match id {
+    let written = write_lines(out, headers, names, |id| match id {
         HeaderId::ContentLength => !no_length,
         HeaderId::Connection => !own_connection,
         HeaderId::TransferEncoding => false,
@@ -165,9 +170,9 @@ fn response_head(
     })?;
     match how.connection {
         ConnectionHeader::FromMap => {}
-        ConnectionHeader::Close => write_line(out, b"connection", b"close", how.header_key_format),
+        ConnectionHeader::Close => write_line(out, b"connection", b"close", names),
         ConnectionHeader::KeepAlive => {
-            write_line(out, b"connection", b"keep-alive", how.header_key_format);
+            write_line(out, b"connection", b"keep-alive", names);
         }
     }
 
@@ -183,7 +188,7 @@ fn response_head(
             Framing::Length(length)
         }
     } else if how.end_stream && !head {
-        write_line(out, b"content-length", b"0", how.header_key_format);
+        write_line(out, b"content-length", b"0", names);
         Framing::None
     } else if how.protocol == Protocol::Http10 {
         if head {
@@ -192,7 +197,7 @@ fn response_head(
             Framing::UntilClose
         }
     } else {
-        write_line(out, b"transfer-encoding", b"chunked", how.header_key_format);
+        write_line(out, b"transfer-encoding", b"chunked", names);
         if head {
             Framing::None
         } else {
@@ -226,7 +231,7 @@ struct Written {
 fn write_lines(
     out: &mut BytesMut,
     headers: &HeaderMap,
-    format: HeaderKeyFormat,
+    names: Names<'_>,
     keep: impl Fn(HeaderId) -> bool,
 ) -> Result<Written, EncodeError> {
     let start = out.len();
@@ -246,7 +251,7 @@ fn write_lines(
                 EncodeError::ContentLength
             })?);
         }
-        write_line(out, name, value, format);
+        write_line(out, name, value, names);
         lines += 1;
     }
     // One look at everything costs less than one at each name and value: each line has its own CR and LF and no other.
@@ -256,19 +261,51 @@ fn write_lines(
     Ok(Written { length })
 }
 
-#[inline]
-fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8], format: HeaderKeyFormat) {
-    match format {
-        HeaderKeyFormat::Default => out.extend_from_slice(name),
-        HeaderKeyFormat::ProperCase => {
-            let mut capital = true;
-            out.extend(name.iter().map(|b| {
-                let written = if capital { b.to_ascii_uppercase() } else { *b };
-                capital = !b.is_ascii_alphanumeric();
-                written
-            }));
+/// How the names of one message are written.
+#[derive(Clone, Copy)]
+enum Names<'a> {
+    LowerCase,
+    ProperCase,
+    /// As they were spelt, others by the rule that goes with it.
+    Original(&'a OriginalNames),
+}
+
+impl<'a> Names<'a> {
+    /// A message that kept its spelling has it written, whatever the side that writes is told.
+    fn of(headers: &'a HeaderMap, format: HeaderKeyFormat) -> Self {
+        match (headers.original_names(), format) {
+            (Some(original), _) => Self::Original(original),
+            (None, HeaderKeyFormat::ProperCaseWords) => Self::ProperCase,
+            (None, _) => Self::LowerCase,
         }
     }
+
+    #[inline]
+    fn write(self, out: &mut BytesMut, name: &[u8]) {
+        match self {
+            Self::LowerCase => out.extend_from_slice(name),
+            Self::ProperCase => write_proper_case(out, name),
+            Self::Original(original) => match original.spelling(name) {
+                Some(spelling) => out.extend_from_slice(spelling),
+                None if original.proper_case_others => write_proper_case(out, name),
+                None => out.extend_from_slice(name),
+            },
+        }
+    }
+}
+
+fn write_proper_case(out: &mut BytesMut, name: &[u8]) {
+    let mut capital = true;
+    out.extend(name.iter().map(|b| {
+        let written = if capital { b.to_ascii_uppercase() } else { *b };
+        capital = !b.is_ascii_alphanumeric();
+        written
+    }));
+}
+
+#[inline]
+fn write_line(out: &mut BytesMut, name: &[u8], value: &[u8], names: Names<'_>) {
+    names.write(out, name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -299,16 +336,16 @@ pub fn encode_chunk_end(out: &mut BytesMut) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The end of a chunked body, with the trailers that `enable_trailers` lets through.
+/// The end of a chunked body, with the trailers that `enable_trailers` lets through. Their names are in lower case,
+/// whatever the format of headers is.
 pub fn encode_last_chunk(
     out: &mut BytesMut,
     trailers: Option<&HeaderMap>,
-    format: HeaderKeyFormat,
 ) -> Result<(), EncodeError> {
     let start = out.len();
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers
-        && let Err(error) = write_lines(out, trailers, format, |_| true)
+        && let Err(error) = write_lines(out, trailers, Names::LowerCase, |_| true)
     {
         out.truncate(start);
         return Err(error);

@@ -71,6 +71,7 @@ pub(super) fn read_fields(
         let name = start..colon;
         let value = colon + 1..content_end(fields, colon + 1, end);
         start = end;
+        headers.remember(part(fields, &name));
         found.bytes += name.len() + trimmed(fields, value.clone()).len() + b":\r\n".len();
         if rules.underscores != UnderscoreAction::Allow && part(fields, &name).contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {

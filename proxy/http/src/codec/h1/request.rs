@@ -5,7 +5,7 @@ use super::fields::{FieldRules, read_fields};
 use super::framing::{self, Framing};
 use super::scan::LineScanner;
 use super::target;
-use super::{Http1Settings, chars};
+use super::{HeaderKeyFormat, Http1Settings, chars};
 use crate::codec::CodecError;
 use bytes::{Buf, BytesMut};
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
@@ -100,6 +100,9 @@ impl RequestParser {
             return Ok(None);
         };
         headers.clear();
+        if let HeaderKeyFormat::PreserveCase(format) = settings.header_key_format {
+            headers.keep_original_names(format.proper_case_others);
+        }
         let block = buf.get(..length).unwrap_or_default();
         let head = read_head(block, line, self.lines.ends(), settings, headers)?;
         buf.advance(length);

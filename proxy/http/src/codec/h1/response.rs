@@ -1,11 +1,11 @@
 //! The upstream side: a response head from the bytes of a server. Every error is a "protocol error" reset (502, UPE).
 
-use super::Http1Settings;
 use super::UnderscoreAction;
-use super::chars::{has_forbidden, is_blank};
+use super::chars::{has_forbidden, is_blank, splits_lines};
 use super::fields::{FieldRules, read_fields};
 use super::framing::{self, Framing};
 use super::scan::LineScanner;
+use super::{HeaderKeyFormat, Http1Settings};
 use crate::codec::CodecError;
 use bytes::{Buf, BytesMut};
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
@@ -81,11 +81,25 @@ impl ResponseParser {
         headers.clear();
         let block = buf.get(..length).unwrap_or_default();
         let line = self.lines.first(block).unwrap_or_default();
+        if let HeaderKeyFormat::PreserveCase(format) = settings.header_key_format {
+            headers.keep_original_names(format.proper_case_others);
+            if format.forward_reason_phrase {
+                headers.set_reason(reason(line));
+            }
+        }
         let head = read_head(block, line, self.lines.ends(), settings, method, headers)?;
         buf.advance(length);
         self.lines.reset();
         Ok(Some(head))
     }
+}
+
+/// What stands behind the status, if it can be written again as it is.
+fn reason(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii_end();
+    let mut parts = line.splitn(3, |&b| is_blank(b));
+    let reason = parts.nth(2).unwrap_or_default().trim_ascii();
+    if splits_lines(reason) { b"" } else { reason }
 }
 
 /// `HTTP/1.1 200 OK`: the reason is not looked at.

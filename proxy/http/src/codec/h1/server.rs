@@ -278,11 +278,7 @@ impl ServerConnection {
         end: bool,
     ) -> Result<(), EncodeError> {
         let framing = self.encode(headers, to, end)?;
-        self.body_out = BodyWriter::new(
-            framing,
-            self.settings.header_key_format,
-            self.settings.enable_trailers,
-        );
+        self.body_out = BodyWriter::new(framing, self.settings.enable_trailers);
         Ok(())
     }
 

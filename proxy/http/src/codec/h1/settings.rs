@@ -1,9 +1,9 @@
 //! `Http1ProtocolOptions` and the parts of `HttpProtocolOptions` that shape an HTTP/1 codec.
 
 use envoy_api::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
-use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::HeaderFormat;
 use envoy_api::pb::envoy::config::core::v3::{Http1ProtocolOptions, HttpProtocolOptions};
-use outrigger_core::ConfigError;
+use outrigger_core::{ConfigError, error::ConfigResult};
+pub use outrigger_upstream::config::HeaderKeyFormat;
 use std::sync::Arc;
 
 /// `max_request_headers_kb` where nothing is said.
@@ -23,16 +23,6 @@ pub enum UnderscoreAction {
     /// 400 `http1.unexpected_underscore`.
     RejectRequest,
     DropHeader,
-}
-
-/// `header_key_format`: how header names are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HeaderKeyFormat {
-    /// Lower case.
-    #[default]
-    Default,
-    /// `X-Foo-Bar`: a letter after anything but a letter or digit is a capital.
-    ProperCase,
 }
 
 /// What one side of an HTTP/1 connection accepts and writes.
@@ -77,7 +67,7 @@ impl Default for Http1Settings {
             max_head_bytes: REQUEST_HEADERS_KB as usize * 1024,
             max_headers_count: HEADERS_COUNT as usize,
             headers_with_underscores_action: UnderscoreAction::Allow,
-            header_key_format: HeaderKeyFormat::Default,
+            header_key_format: HeaderKeyFormat::LowerCase,
         }
     }
 }
@@ -131,7 +121,8 @@ impl Http1Settings {
         if !options.ignore_http_11_upgrade.is_empty() {
             return Err(ConfigError::new("not supported").at("ignore_http_11_upgrade"));
         }
-        settings.header_key_format = key_format(options)?;
+        settings.header_key_format =
+            HeaderKeyFormat::compile(options.header_key_format.as_ref()).at("header_key_format")?;
         settings.accept_http_10 = options.accept_http_10;
         settings.default_host_for_http_10 = Some(options.default_host_for_http_10.as_str())
             .filter(|h| !h.is_empty())
@@ -147,26 +138,13 @@ impl Http1Settings {
     }
 }
 
-fn key_format(options: &Http1ProtocolOptions) -> Result<HeaderKeyFormat, ConfigError> {
-    let Some(format) = &options.header_key_format else {
-        return Ok(HeaderKeyFormat::Default);
-    };
-    match format.header_format {
-        Some(HeaderFormat::ProperCaseWords(_)) => Ok(HeaderKeyFormat::ProperCase),
-        Some(HeaderFormat::StatefulFormatter(_)) => {
-            Err(ConfigError::new("not supported; use proper_case_words").at("stateful_formatter"))
-        }
-        None => Err(ConfigError::new("is required").at("header_format")),
-    }
-    .map_err(|e| e.at("header_key_format"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use envoy_api::pb::envoy::config::core::v3::TypedExtensionConfig;
     use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::HeaderKeyFormat as KeyFormat;
+    use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::HeaderFormat;
     use envoy_api::pb::envoy::config::core::v3::http1_protocol_options::header_key_format::ProperCaseWords;
 
     fn with_format(header_format: Option<HeaderFormat>) -> Http1ProtocolOptions {
@@ -215,7 +193,7 @@ mod tests {
             max_head_bytes: 2048,
             max_headers_count: 7,
             headers_with_underscores_action: UnderscoreAction::DropHeader,
-            header_key_format: HeaderKeyFormat::ProperCase,
+            header_key_format: HeaderKeyFormat::ProperCaseWords,
         };
         assert_eq!(
             Http1Settings::upstream(Some(&options), Some(&common)).unwrap(),
@@ -234,7 +212,7 @@ mod tests {
             (with_format(None), "header_key_format.header_format"),
             (
                 with_format(Some(formatter)),
-                "header_key_format.stateful_formatter",
+                "header_key_format.stateful_formatter.typed_config",
             ),
             (upgrade, "ignore_http_11_upgrade"),
         ] {

@@ -1,6 +1,6 @@
 //! Puts a body behind a head that was written: as chunks or as it is, whatever the head promised.
 
-use super::{Framing, HeaderKeyFormat, encode_chunk_end, encode_chunk_start, encode_last_chunk};
+use super::{Framing, encode_chunk_end, encode_chunk_start, encode_last_chunk};
 use crate::codec::buffer::WriteBuffer;
 use bytes::Bytes;
 use outrigger_core::HeaderMap;
@@ -9,7 +9,6 @@ use outrigger_core::HeaderMap;
 #[derive(Debug)]
 pub struct BodyWriter {
     framing: Framing,
-    format: HeaderKeyFormat,
     trailers: bool,
 }
 
@@ -17,7 +16,6 @@ impl Default for BodyWriter {
     fn default() -> Self {
         Self {
             framing: Framing::None,
-            format: HeaderKeyFormat::Default,
             trailers: false,
         }
     }
@@ -25,12 +23,8 @@ impl Default for BodyWriter {
 
 impl BodyWriter {
     /// `framing` is what encoding the head returned; `trailers`: `enable_trailers`.
-    pub fn new(framing: Framing, format: HeaderKeyFormat, trailers: bool) -> Self {
-        Self {
-            framing,
-            format,
-            trailers,
-        }
+    pub fn new(framing: Framing, trailers: bool) -> Self {
+        Self { framing, trailers }
     }
 
     /// Data behind a head that promised none (a response to HEAD) is dropped.
@@ -51,9 +45,9 @@ impl BodyWriter {
             return;
         }
         let trailers = trailers.filter(|_| self.trailers);
-        if encode_last_chunk(out.tail(), trailers, self.format).is_err() {
+        if encode_last_chunk(out.tail(), trailers).is_err() {
             // Trailers that would split lines are left out; the body itself is whole.
-            let _ = encode_last_chunk(out.tail(), None, self.format);
+            let _ = encode_last_chunk(out.tail(), None);
         }
     }
 

@@ -6,7 +6,7 @@ use outrigger_core::{HeaderId, HeaderName, Protocol};
 
 const ORDINARY: RequestEncoding = RequestEncoding {
     end_stream: true,
-    header_key_format: HeaderKeyFormat::Default,
+    header_key_format: HeaderKeyFormat::LowerCase,
     fully_qualified_url: false,
 };
 
@@ -16,7 +16,7 @@ fn answer(method: Method, end_stream: bool) -> ResponseEncoding {
         method,
         end_stream,
         connection: ConnectionHeader::FromMap,
-        header_key_format: HeaderKeyFormat::Default,
+        header_key_format: HeaderKeyFormat::LowerCase,
     }
 }
 
@@ -78,7 +78,7 @@ fn requests() {
     );
     let proper = RequestEncoding {
         end_stream: false,
-        header_key_format: HeaderKeyFormat::ProperCase,
+        header_key_format: HeaderKeyFormat::ProperCaseWords,
         ..ORDINARY
     };
     let headers = head(
@@ -189,13 +189,13 @@ fn nothing_can_split_a_head() {
     );
     let mut out = BytesMut::new();
     let trailers = map(&[("x", "a\nb")]);
-    assert!(encode_last_chunk(&mut out, Some(&trailers), HeaderKeyFormat::Default).is_err());
+    assert!(encode_last_chunk(&mut out, Some(&trailers)).is_err());
     assert!(out.is_empty());
 }
 
 #[test]
 fn responses() {
-    let (get, http) = (Method::Get, HeaderKeyFormat::Default);
+    let (get, http) = (Method::Get, HeaderKeyFormat::LowerCase);
     for (status, lines, how, text, framing) in [
         (
             "200",
@@ -346,15 +346,36 @@ fn chunks() {
     encode_chunk_start(&mut out, 0x1_0000);
     encode_chunk_end(&mut out);
     encode_chunk_start(&mut out, u64::MAX);
-    encode_last_chunk(
-        &mut out,
-        Some(&map(&[("X-T", "1")])),
-        HeaderKeyFormat::ProperCase,
-    )
-    .unwrap();
-    encode_last_chunk(&mut out, None, HeaderKeyFormat::Default).unwrap();
+    encode_last_chunk(&mut out, Some(&map(&[("X-T", "1")]))).unwrap();
+    encode_last_chunk(&mut out, None).unwrap();
     assert_eq!(
         out.escape_ascii().to_string().replace("\\r\\n", "~"),
-        "a~0123456789~10000~~ffffffffffffffff~0~X-T: 1~~0~~"
+        "a~0123456789~10000~~ffffffffffffffff~0~x-t: 1~~0~~"
+    );
+}
+
+#[test]
+fn kept_spellings_are_written_whatever_the_format() {
+    let mut headers = map(&[(":status", "200")]);
+    headers.keep_original_names(true);
+    for name in ["X-FooBar", "server"] {
+        headers.remember(name.as_bytes());
+    }
+    headers.append_raw(b"X-FooBar", b"1");
+    headers.append_raw(b"server", b"a");
+    headers.append_raw(b"x-new", b"b");
+    headers.set_reason(b"Fine");
+    let how = ResponseEncoding {
+        protocol: Protocol::Http11,
+        method: Method::Get,
+        end_stream: true,
+        connection: ConnectionHeader::FromMap,
+        header_key_format: HeaderKeyFormat::ProperCaseWords,
+    };
+    let mut out = BytesMut::new();
+    assert_eq!(encode_response(&mut out, &headers, how), Ok(Framing::None));
+    assert_eq!(
+        out.escape_ascii().to_string().replace("\\r\\n", "~"),
+        "HTTP/1.1 200 Fine~X-FooBar: 1~server: a~X-New: b~Content-Length: 0~~"
     );
 }

@@ -249,7 +249,7 @@ proptest! {
             method: Method::Get,
             end_stream: false,
             connection: ConnectionHeader::FromMap,
-            header_key_format: HeaderKeyFormat::ProperCase,
+            header_key_format: HeaderKeyFormat::ProperCaseWords,
         };
         prop_assert_eq!(encode_response(&mut wire, &reply, how), Ok(Framing::Chunked));
         let (head, read) = responses(&wire, &sizes, Method::Get, &settings).unwrap().unwrap();
@@ -260,7 +260,7 @@ proptest! {
         for piece in &pieces {
             encode_chunk(&mut wire, piece);
         }
-        encode_last_chunk(&mut wire, Some(&trailers), HeaderKeyFormat::Default).unwrap();
+        encode_last_chunk(&mut wire, Some(&trailers)).unwrap();
         let (data, read, end) = body(&wire, &sizes, Framing::Chunked, &settings);
         prop_assert_eq!(data, pieces.concat());
         prop_assert_eq!(read, lines(&trailers));
