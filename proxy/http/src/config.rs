@@ -10,7 +10,7 @@ use crate::{
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, LazyStats, ListenerHttpStats},
+    stats::{HcmStats, Http1Stats, LazyStats, ListenerHttpStats, RouterStats, TracingStats},
 };
 use envoy_api::pb::envoy::{
     config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
@@ -81,8 +81,11 @@ impl HttpConnectionManager {
         );
         let stats = &build.context.stats;
         let via: Option<Arc<str>> = (!proto.via.is_empty()).then(|| proto.via.as_str().into());
+        let prefix = format!("http.{}.", proto.stat_prefix);
         Ok(Arc::new(Self {
-            stats: stats.register(&format!("http.{}.", proto.stat_prefix), HcmStats::default()),
+            stats: stats.register(&prefix, HcmStats::default()),
+            router_stats: stats.register(&prefix, RouterStats::default()),
+            _tracing_stats: stats.register(&format!("{prefix}tracing."), TracingStats::default()),
             listener_stats: stats.register(
                 &format!("{}http.{}.", listener.stat_prefix, proto.stat_prefix),
                 ListenerHttpStats::default(),

@@ -14,7 +14,7 @@ use crate::{
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, Http2Stats, LazyStats, ListenerHttpStats},
+    stats::{HcmStats, Http1Stats, Http2Stats, LazyStats, ListenerHttpStats, RouterStats, TracingStats},
     stream::{ActiveStream, Messages},
     summary::Summary,
     timeout::{Timer, earliest},
@@ -40,6 +40,9 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct HttpConnectionManager {
     pub(crate) stats: Arc<HcmStats>,
+    pub(crate) router_stats: Arc<RouterStats>,
+    /// Shown, and never moved: there is no tracer.
+    pub(crate) _tracing_stats: Arc<TracingStats>,
     pub(crate) listener_stats: Arc<ListenerHttpStats>,
     pub(crate) http1_stats: Arc<Http1Stats>,
     pub(crate) http2_stats: LazyStats<Http2Stats>,

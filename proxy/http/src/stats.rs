@@ -1,10 +1,12 @@
-//! `http.<stat_prefix>.`: the stats of one HTTP connection manager, and those of the codecs.
+//! `http.<stat_prefix>.`: the stats of one HTTP connection manager, of its router and of its tracing, and those of the
+//! codecs.
 
 use outrigger_core::{Context, Protocol, stat_group, stats::StatGroup};
+pub use outrigger_upstream::stats::Http1Stats;
 use std::sync::{Arc, OnceLock};
 
 stat_group! {
-    /// Everything under `http.<stat_prefix>.` that exists from the start.
+    /// `http.<stat_prefix>.`: what the connection manager counts itself.
     pub struct HcmStats {
         counter downstream_cx_delayed_close_timeout,
         counter downstream_cx_destroy,
@@ -54,18 +56,6 @@ stat_group! {
         counter downstream_rq_total,
         counter downstream_rq_tx_reset,
         counter downstream_rq_ws_on_non_ws_route,
-        counter no_cluster,
-        counter no_route,
-        counter passthrough_internal_redirect_bad_location,
-        counter passthrough_internal_redirect_no_route,
-        counter passthrough_internal_redirect_predicate,
-        counter passthrough_internal_redirect_too_many_redirects,
-        counter passthrough_internal_redirect_unsafe_scheme,
-        counter rq_direct_response,
-        counter rq_overload_local_reply,
-        counter rq_redirect,
-        counter rq_reset_after_downstream_response_started,
-        counter rq_total,
         counter rs_too_large,
         gauge downstream_cx_active,
         gauge downstream_cx_http1_active,
@@ -83,6 +73,35 @@ stat_group! {
 }
 
 stat_group! {
+    /// Under `http.<stat_prefix>.` as well: what the router counts.
+    pub struct RouterStats {
+        counter no_cluster,
+        counter no_route,
+        counter passthrough_internal_redirect_bad_location,
+        counter passthrough_internal_redirect_no_route,
+        counter passthrough_internal_redirect_predicate,
+        counter passthrough_internal_redirect_too_many_redirects,
+        counter passthrough_internal_redirect_unsafe_scheme,
+        counter rq_direct_response,
+        counter rq_overload_local_reply,
+        counter rq_redirect,
+        counter rq_reset_after_downstream_response_started,
+        counter rq_total,
+    }
+}
+
+stat_group! {
+    /// `http.<stat_prefix>.tracing.`: why requests are traced or are not. They stand at 0 without a tracer.
+    pub struct TracingStats {
+        counter client_enabled,
+        counter health_check,
+        counter not_traceable,
+        counter random_sampling,
+        counter service_forced,
+    }
+}
+
+stat_group! {
     /// `listener.<address>.http.<stat_prefix>.`: the responses of one connection manager, by listener.
     pub struct ListenerHttpStats {
         counter downstream_rq_1xx,
@@ -91,16 +110,6 @@ stat_group! {
         counter downstream_rq_4xx,
         counter downstream_rq_5xx,
         counter downstream_rq_completed,
-    }
-}
-
-stat_group! {
-    /// `http1.`: one tree for all downstream HTTP/1 codecs of the process.
-    pub struct Http1Stats {
-        counter dropped_headers_with_underscores,
-        counter metadata_not_supported_error,
-        counter requests_rejected_with_underscores_in_headers,
-        counter response_flood,
     }
 }
 

@@ -26,13 +26,12 @@ use outrigger_core::{
     error::ConfigResult,
     metadata::Metadata,
     runtime::RuntimeUint64,
+    stats::Store,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
 use outrigger_http::ListenerContext;
 use outrigger_transport::{
-    Keepalive, SocketOption, address,
-    inspect::{HttpInspectorStats, ListenerFilter},
-    listen::ListenOptions,
+    Keepalive, SocketOption, address, inspect::ListenerFilter, listen::ListenOptions,
     transport_socket::require_raw,
 };
 use outrigger_upstream::BuildContext;
@@ -47,7 +46,6 @@ const MAX_PATH: usize = 108;
 pub(crate) struct Shared<'a> {
     pub build: &'a BuildContext,
     pub global_limit: &'a Arc<ConnectionLimit>,
-    pub http_inspector: &'a Arc<HttpInspectorStats>,
     pub directory: &'a Arc<Directory>,
     pub drain: &'a Arc<DrainManager>,
 }
@@ -99,7 +97,7 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
         addresses,
         bind_to_port: bind_to_port(proto),
         use_original_dst: proto.use_original_dst.unwrap_or(false),
-        filters: listener_filters(proto, shared.http_inspector)?,
+        filters: listener_filters(proto, stats)?,
         filters_timeout: match &proto.listener_filters_timeout {
             Some(timeout) => Some(duration(timeout).at("listener_filters_timeout")?),
             None => Some(DEFAULT_FILTERS_TIMEOUT),
@@ -283,16 +281,13 @@ fn check_pipe(path: &str, mode: u32) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn listener_filters(
-    proto: &Proto,
-    http_inspector: &Arc<HttpInspectorStats>,
-) -> Result<Box<[ListenerFilter]>, ConfigError> {
+fn listener_filters(proto: &Proto, stats: &Store) -> Result<Box<[ListenerFilter]>, ConfigError> {
     proto
         .listener_filters
         .iter()
         .enumerate()
         .map(|(index, filter)| {
-            ListenerFilter::compile(filter, http_inspector).at_index("listener_filters", index)
+            ListenerFilter::compile(filter, stats).at_index("listener_filters", index)
         })
         .collect()
 }

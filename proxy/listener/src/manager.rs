@@ -10,10 +10,7 @@ use crate::{
 };
 use envoy_api::pb::envoy::config::{core::v3::TrafficDirection, listener::v3::Listener as Proto};
 use outrigger_core::{Address, ConfigError, drain::DrainManager, worker::Workers};
-use outrigger_transport::{
-    inspect::HttpInspectorStats,
-    listen::{self, BoundSocket},
-};
+use outrigger_transport::listen::{self, BoundSocket};
 use outrigger_upstream::BuildContext;
 use parking_lot::Mutex;
 use std::{io, sync::Arc};
@@ -24,7 +21,6 @@ use tokio::sync::watch;
 pub struct ListenerManager {
     build: BuildContext,
     global_limit: Arc<ConnectionLimit>,
-    http_inspector: Arc<HttpInspectorStats>,
     directory: Arc<Directory>,
     drain: Arc<DrainManager>,
     stats: Arc<ListenerManagerStats>,
@@ -55,7 +51,6 @@ impl ListenerManager {
     pub fn new(build: BuildContext, global_limit: Arc<ConnectionLimit>) -> Self {
         let stats = &build.context.stats;
         Self {
-            http_inspector: stats.register("http_inspector.", HttpInspectorStats::default()),
             stats: stats.register("listener_manager.", ListenerManagerStats::default()),
             global_limit,
             directory: Arc::default(),
@@ -86,7 +81,6 @@ impl ListenerManager {
         let shared = Shared {
             build: &self.build,
             global_limit: &self.global_limit,
-            http_inspector: &self.http_inspector,
             directory: &self.directory,
             drain: &self.drain,
         };

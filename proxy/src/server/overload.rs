@@ -23,18 +23,10 @@ stat_group! {
     }
 }
 
-stat_group! {
-    /// `overload.`
-    pub struct OverloadStats {
-        histogram(Milliseconds) refresh_interval_delay,
-    }
-}
-
 /// The configured limit with its stats.
 pub struct Overload {
     pub limit: Arc<ConnectionLimit>,
     stats: Arc<MonitorStats>,
-    _overload: Arc<OverloadStats>,
 }
 
 impl Overload {
@@ -59,7 +51,6 @@ impl Overload {
         Ok(max.map(|max| Self {
             limit: Arc::new(ConnectionLimit::new(RuntimeUint64::fixed(max))),
             stats: store.register(&format!("overload.{MONITOR}."), MonitorStats::default()),
-            _overload: store.register("overload.", OverloadStats::default()),
         }))
     }
 

@@ -1,4 +1,4 @@
-//! Envoy's `server.` stats, and those of its watchdogs, which stand at 0 here.
+//! Envoy's `server.` stats, and what stands at 0 here: its watchdogs, its overload manager, its own HTTP client.
 
 use crate::{
     cli::{Options, build_version},
@@ -8,6 +8,7 @@ use outrigger_core::{
     stat_group,
     stats::{Counter, Store},
 };
+use outrigger_http::stats::RouterStats;
 use std::{fs, sync::Arc, time::Instant};
 
 stat_group! {
@@ -47,12 +48,23 @@ stat_group! {
     }
 }
 
+stat_group! {
+    /// What Envoy shows of its overload manager in any case.
+    struct OverloadStats {
+        counter reset_high_memory_stream = "envoy.overload_actions.reset_high_memory_stream.count",
+        histogram(Milliseconds) refresh_interval_delay = "overload.refresh_interval_delay",
+    }
+}
+
 /// The stats of the process as a whole.
 pub struct ProcessStats {
     pub server: Arc<ServerStats>,
     /// `config.ignored_fields`: ours, not Envoy's.
     pub ignored_fields: Arc<Counter>,
     _watchdogs: Vec<Arc<WatchdogStats>>,
+    _overload: Arc<OverloadStats>,
+    /// The router of the requests that Envoy makes itself.
+    _async_client: Arc<RouterStats>,
     started: Instant,
 }
 
@@ -82,6 +94,8 @@ impl ProcessStats {
                 .iter()
                 .map(|prefix| store.register(prefix, WatchdogStats::default()))
                 .collect(),
+            _overload: store.register("", OverloadStats::default()),
+            _async_client: store.register("http.async-client.", RouterStats::default()),
             started,
         }
     }

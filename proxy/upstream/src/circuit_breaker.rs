@@ -182,6 +182,13 @@ impl ResourceManager {
         remaining_cx_pools
     );
 
+    /// Makes `cx_pool_open` a gauge in use, as whatever touches it does.
+    fn report_pools(&self) {
+        let remaining = self.remaining.as_ref().map(|r| &r.remaining_cx_pools);
+        self.pools
+            .report(self.pools.current(), &self.stats.cx_pool_open, remaining);
+    }
+
     /// Connections that count now.
     pub fn active_connections(&self) -> u64 {
         self.connections.current()
@@ -217,6 +224,15 @@ impl ResourceManager {
 pub struct CircuitBreakers {
     default: Arc<ResourceManager>,
     high: Arc<ResourceManager>,
+}
+
+impl Priority {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Default => Self::High,
+            Self::High => Self::Default,
+        }
+    }
 }
 
 impl CircuitBreakers {
@@ -307,24 +323,26 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// One pool of `max_connection_pools`.
+/// One pool of `max_connection_pools`: a pool counts while it has a connection, or a request that waits for one.
 #[derive(Debug)]
-pub(crate) struct PoolPermit(Arc<ResourceManager>);
+pub(crate) struct PoolPermit(Arc<PoolParts>);
 
 impl PoolPermit {
-    pub(crate) fn acquire(parts: &PoolParts) -> Result<Self, Overflow> {
+    pub(crate) fn acquire(parts: &Arc<PoolParts>) -> Result<Self, Overflow> {
         if !parts.breakers.pools.can_create() {
             parts.stats.upstream_cx_pool_overflow.inc();
             return Err(Overflow);
         }
         parts.breakers.inc_pools();
-        Ok(Self(parts.breakers.clone()))
+        Ok(Self(parts.clone()))
     }
 }
 
 impl Drop for PoolPermit {
     fn drop(&mut self) {
-        self.0.dec_pools();
+        self.0.breakers.dec_pools();
+        // In Envoy the pools of a host go together.
+        self.0.other_breakers.report_pools();
     }
 }
 

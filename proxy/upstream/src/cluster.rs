@@ -2,12 +2,12 @@
 
 use crate::{
     circuit_breaker::{CircuitBreakers, Overflow, Priority, RequestPermit, RetryPermit},
-    config::ClusterConfig,
+    config::{ClusterConfig, DiscoveryType},
     host::Host,
     host_set::{Assignment, HostSet},
     lb::LbContext,
     pool::{Http1Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect},
-    stats::{ClusterStats, ResponseStats},
+    stats::{ClusterStats, CodecStats, ResponseKind, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
 use outrigger_core::{Context, runtime::RuntimeUint32, stream_info::ClusterInfo};
@@ -23,6 +23,7 @@ pub struct Cluster {
     pub stats: Arc<ClusterStats>,
     pub breakers: CircuitBreakers,
     responses: Arc<ResponseStats>,
+    codecs: Arc<CodecStats>,
     hosts: ArcSwap<HostSet>,
     concurrency: usize,
     /// `upstream.maintenance_mode.<cluster>`: percentage of the requests that are turned away.
@@ -58,6 +59,7 @@ impl Cluster {
             info: Arc::new(info),
             maintenance: RuntimeUint32::new(0, &maintenance, &context.runtime),
             responses: context.stats.register(&prefix, ResponseStats::default()),
+            codecs: context.stats.register(&prefix, CodecStats::default()),
             config: Arc::new(config),
             stats,
             breakers,
@@ -75,6 +77,12 @@ impl Cluster {
 
     /// Replaces the hosts; those that stay keep their connections and counters.
     pub(crate) fn update_hosts(&self, assignment: Assignment) {
+        if let DiscoveryType::Dns { logical: false, .. } = self.config.discovery {
+            // Envoy tells it of hosts that come and go alone.
+            let weights = assignment.endpoints.iter().map(|endpoint| endpoint.weight);
+            let max = weights.max().unwrap_or(0);
+            self.stats.max_host_weight.set(max.into());
+        }
         let previous = self.hosts.load_full();
         let set = HostSet::build(
             assignment,
@@ -125,7 +133,9 @@ impl Cluster {
         PoolParts {
             config: self.config.clone(),
             stats: self.stats.clone(),
+            codecs: self.codecs.clone(),
             breakers: self.breakers.of(priority).clone(),
+            other_breakers: self.breakers.of(priority.other()).clone(),
             host: host.description().clone(),
             connections: Default::default(),
         }
@@ -142,18 +152,18 @@ impl Cluster {
         RetryPermit::acquire(self.breakers.of(priority))
     }
 
-    /// A final response. `internal`: an internal request (`x-envoy-internal`); `canary`: from a canary host.
-    pub fn charge_response(&self, code: u16, internal: bool, canary: bool) {
-        self.responses.charge(code, internal, canary);
+    /// A final response.
+    pub fn charge_response(&self, code: u16, kind: ResponseKind) {
+        self.responses.charge(code, kind);
     }
 
     /// A response that is retried and never reaches the client.
-    pub fn charge_retry_response(&self, code: u16) {
-        self.responses.charge_retry(code);
+    pub fn charge_retry_response(&self, code: u16, kind: ResponseKind) {
+        self.responses.charge_retry(code, kind);
     }
 
     /// `upstream_rq_time` of a final response, in milliseconds.
-    pub fn charge_response_time(&self, milliseconds: u64, internal: bool, canary: bool) {
-        self.responses.charge_time(milliseconds, internal, canary);
+    pub fn charge_response_time(&self, milliseconds: u64, kind: ResponseKind) {
+        self.responses.charge_time(milliseconds, kind);
     }
 }

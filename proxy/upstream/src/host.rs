@@ -181,15 +181,14 @@ impl Host {
         &self.description
     }
 
-    /// The HTTP/1 pool of this worker. `None` if there may be no further pool.
+    /// The HTTP/1 pool of this worker.
     pub(crate) fn http1_pool(&self, cluster: &Cluster, priority: Priority) -> Option<&Arc<Pool>> {
         let index = worker::current() * PRIORITIES + priority as usize;
         let place = self.pools.get(index)?;
         if let Some(pool) = place.get() {
             return Some(pool);
         }
-        let pool = Pool::new(cluster.pool_parts(self, priority))?;
-        Some(place.get_or_init(|| pool))
+        Some(place.get_or_init(|| Pool::new(cluster.pool_parts(self, priority))))
     }
 
     /// The host left its cluster: idle connections close now, others when their request ends.

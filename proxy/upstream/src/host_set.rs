@@ -140,7 +140,5 @@ impl HostSet {
         stats.membership_degraded.set(count(Availability::Degraded));
         // Nothing excludes a host without health checks; the gauge counts as used all the same, as Envoy's does.
         stats.membership_excluded.set(0);
-        let max = self.hosts.iter().map(|host| host.weight()).max();
-        stats.max_host_weight.set(max.unwrap_or(0).into());
     }
 }

@@ -25,3 +25,4 @@ pub use manager::{BuildContext, ClusterManager};
 pub use pool::{
     CloseReason, FailureReason, Http1Connection, PoolFailure, TcpConnection, UpstreamConnectionInfo,
 };
+pub use stats::ResponseKind;

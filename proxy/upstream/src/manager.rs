@@ -7,13 +7,14 @@ use crate::{
         dns::DnsDiscovery,
         resolver::{Resolver, ResolverConfig},
     },
-    stats::ClusterManagerStats,
+    stats::{ClusterManagerStats, ThreadLocalStats},
 };
 use envoy_api::pb::envoy::config::cluster::v3::Cluster as Proto;
 use outrigger_core::{ConfigError, Context, Slot};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::HashMap,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -41,6 +42,8 @@ impl BuildContext {
 pub struct ClusterManager {
     context: Arc<Context>,
     stats: Arc<ClusterManagerStats>,
+    /// Of the main thread and of each worker.
+    threads: Vec<Arc<ThreadLocalStats>>,
     connection_ids: Arc<AtomicU64>,
     clusters: RwLock<Clusters>,
     /// Discoveries that wait for the main runtime.
@@ -58,7 +61,16 @@ struct Clusters {
 
 impl ClusterManager {
     pub fn new(context: Arc<Context>) -> Self {
+        let workers = (0..context.concurrency).map(|worker| format!("worker_{worker}"));
+        let threads = iter::once("main_thread".to_owned())
+            .chain(workers)
+            .map(|thread| {
+                let prefix = format!("thread_local_cluster_manager.{thread}.");
+                context.stats.register(&prefix, ThreadLocalStats::default())
+            })
+            .collect();
         Self {
+            threads,
             stats: context
                 .stats
                 .register("cluster_manager.", ClusterManagerStats::default()),
@@ -131,6 +143,9 @@ impl ClusterManager {
         slot.publish(cluster);
         self.stats.cluster_added.inc();
         self.stats.active_clusters.inc();
+        for thread in &self.threads {
+            thread.clusters_inflated.inc();
+        }
         Ok(())
     }
 

@@ -89,13 +89,13 @@ impl LogFile {
     }
 
     /// Adds one line (its new line included) to those that will be written. Never blocks on the sink: when that is
-    /// stuck and the buffer is full, the line is dropped and counted.
+    /// stuck and the buffer is full, the line is dropped and counted as a write that failed.
     pub fn append(&self, line: &[u8]) {
         let length = {
             let mut pending = self.pending.lock();
             if pending.len() + line.len() > self.limit {
                 drop(pending);
-                self.stats.write_dropped.inc();
+                self.stats.write_failed.inc();
                 return;
             }
             pending.extend_from_slice(line);

@@ -148,7 +148,7 @@ fn a_pipe_that_nobody_reads_fills_a_bounded_buffer_and_blocks_nobody() {
     for _ in 0..total {
         pipe.append(&line);
     }
-    let dropped = manager.stats().write_dropped.get();
+    let dropped = manager.stats().write_failed.get();
     // The pipe holds 64 KiB, the buffers of the writer and of the workers as much as the limit each.
     let kept = (total - dropped) as usize * line.len();
     assert!(dropped > 0);

@@ -20,7 +20,6 @@ crate::stat_group! {
         counter reopen_failed,
         counter write_buffered,
         counter write_completed,
-        counter write_dropped,
         counter write_failed,
         gauge write_total_buffered,
     }
@@ -169,7 +168,7 @@ impl Manager {
         flush_all(&self.files, true);
     }
 
-    /// What has been written, dropped and is waiting.
+    /// What has been written, has failed and is waiting.
     pub fn stats(&self) -> &FilesystemStats {
         &self.stats
     }

@@ -58,6 +58,12 @@ impl ResponseCodes {
         slot.inc();
     }
 
+    /// Counts one response as `completed` alone.
+    #[inline]
+    pub fn record_completed(&self) {
+        self.completed.inc();
+    }
+
     /// Responses with this code so far.
     pub fn get(&self, code: u16) -> u64 {
         self.slot(code)

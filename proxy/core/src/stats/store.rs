@@ -66,11 +66,12 @@ impl Store {
     /// As stats are their names, a second group of the same type under the same prefix is the first one as long as
     /// that lives: connection managers with one `stat_prefix` count together, and an updated listener counts on.
     pub fn register<G: StatGroup + 'static>(&self, prefix: &str, group: G) -> Arc<G> {
-        let key = (
-            Arc::from(prefix.replace(':', "_")),
-            TypeId::of::<G>(),
-            group.key(),
-        );
+        self.register_verbatim(&prefix.replace(':', "_"), group)
+    }
+
+    /// As [`register`](Self::register), but `:` stays, as in the names of virtual hosts.
+    pub fn register_verbatim<G: StatGroup + 'static>(&self, prefix: &str, group: G) -> Arc<G> {
+        let key = (Arc::from(prefix), TypeId::of::<G>(), group.key());
         let mut groups = self.groups.write();
         let known = groups
             .get(&key)

@@ -34,6 +34,7 @@ use super::{
     retry_policy::RetryPolicy,
     routes::{RouteList, Routes},
     table::RouteTable,
+    virtual_cluster::{RequestStats, VirtualClusters},
     virtual_host::{Candidate, Target, TlsRequirement, VirtualHost},
 };
 
@@ -194,6 +195,11 @@ impl VirtualHost {
             }
             Err(_) => return Err(ConfigError::new("unknown enum value").at("require_tls")),
         };
+        let virtual_clusters = VirtualClusters::compile(
+            &proto.virtual_clusters,
+            &proto.name,
+            &outer.build.context.stats,
+        )?;
         let routes = match &proto.matcher {
             Some(matcher) => {
                 // Envoy does not look for the clusters of routes in a tree.
@@ -215,6 +221,7 @@ impl VirtualHost {
             require_tls,
             ignore_path_parameters: level.ignore_path_parameters,
             routes,
+            virtual_clusters,
         }))
     }
 }
@@ -224,7 +231,7 @@ fn tls_redirect(level: &Level<'_>) -> Arc<Route> {
     Arc::new(Route {
         info: level.route_info("", None),
         action: Action::Redirect(Box::new(Redirect::to_tls())),
-        stat_prefix: None,
+        stats: None,
         decorator: None,
         per_filter: PerFilter::default(),
         request_body_buffer_limit: None,
@@ -253,10 +260,14 @@ pub(super) fn compile_route(
         .request_body_buffer_limit
         .or(old_limit)
         .or(outer.request_body_buffer_limit);
+    let stats = (!proto.stat_prefix.is_empty()).then(|| {
+        let store = &level.build.context.stats;
+        RequestStats::register(store, &level.virtual_host_name, "route", &proto.stat_prefix)
+    });
     let route = |action| Route {
         info: level.route_info(&proto.name, proto.metadata.as_ref()),
         action,
-        stat_prefix: (!proto.stat_prefix.is_empty()).then(|| proto.stat_prefix.as_str().into()),
+        stats: stats.clone(),
         decorator: proto.decorator.as_ref().map(Decorator::new),
         per_filter: level.per_filter.clone(),
         request_body_buffer_limit: level.request_body_buffer_limit,

@@ -11,6 +11,7 @@ use super::{
     matcher::RouteMatcher,
     per_filter::PerFilter,
     rewrite::{Scratch, update_path},
+    virtual_cluster::RequestStats,
 };
 
 /// A route; of a weighted route, the chosen cluster's variant.
@@ -19,8 +20,8 @@ pub struct Route {
     /// Names and metadata, as logs and filters see them.
     pub info: Arc<RouteInfo>,
     pub action: Action,
-    /// Under which `vhost.<virtual host>.route.<this>` the route keeps stats; nothing if it keeps none.
-    pub stat_prefix: Option<Arc<str>>,
+    /// With a `stat_prefix`: `vhost.<virtual host>.route.<stat_prefix>.`
+    pub stats: Option<Arc<RequestStats>>,
     pub decorator: Option<Decorator>,
     /// What filters are told to do otherwise here.
     pub per_filter: PerFilter,

@@ -7,12 +7,10 @@ const NO_VHDS: Fate = Fate::Rejected("virtual host discovery is not supported");
 const PLUGIN: Fate = Fate::Rejected("cluster specifier plugins are not supported");
 const CORS: Fate = Fate::Rejected("set the policy in typed_per_filter_config of the cors filter");
 const EXTENSION: Fate = Fate::Rejected("this extension point has no implementations");
-const VIRTUAL_CLUSTERS: Fate = Fate::Ignored("virtual clusters only name stats");
 const TRACING: Fate = Fate::Ignored("only spans are concerned");
 const HTTP3: Fate = Fate::Ignored("early data exists in HTTP/3 only");
 const SUM: Fate = Fate::Ignored("weights need no given sum");
 const HEDGE: Fate = Fate::Ignored("Envoy does not act on it either");
-const STATS: Fate = Fate::Ignored("only names stats");
 
 /// Every routing message.
 pub const FIELDS: &[Message] = &[
@@ -48,7 +46,7 @@ pub const FIELDS: &[Message] = &[
             ("routes", USED),
             ("matcher", USED),
             ("require_tls", USED),
-            ("virtual_clusters", VIRTUAL_CLUSTERS),
+            ("virtual_clusters", USED),
             ("rate_limits", LATER),
             ("request_headers_to_add", USED),
             ("request_headers_to_remove", USED),
@@ -70,6 +68,10 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.config.route.v3.VirtualCluster",
+        fields: &[("headers", USED), ("name", USED)],
+    },
+    Message {
         name: "envoy.config.route.v3.Route",
         fields: &[
             ("name", USED),
@@ -88,7 +90,7 @@ pub const FIELDS: &[Message] = &[
             ("response_headers_to_remove", USED),
             ("tracing", TRACING),
             ("per_request_buffer_limit_bytes", USED),
-            ("stat_prefix", STATS),
+            ("stat_prefix", USED),
             ("request_body_buffer_limit", USED),
             ("route_specifiers", EXTENSION),
         ],

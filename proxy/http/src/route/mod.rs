@@ -28,6 +28,7 @@ mod routes;
 mod table;
 #[cfg(test)]
 mod tests;
+mod virtual_cluster;
 mod virtual_host;
 mod weighted;
 
@@ -41,4 +42,5 @@ pub use redirect::Redirect;
 pub use retry_host::Avoided;
 pub use retry_policy::{RetryOn, RetryPolicy};
 pub use table::{RouteMatch, RouteTable};
+pub use virtual_cluster::{RequestStats, VirtualCluster};
 pub use virtual_host::VirtualHost;

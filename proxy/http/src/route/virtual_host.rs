@@ -9,6 +9,7 @@ use super::{
     path::{without_parameters, without_query},
     rewrite::Scratch,
     routes::Routes,
+    virtual_cluster::{VirtualCluster, VirtualClusters},
     weighted::Weighted,
 };
 
@@ -25,6 +26,7 @@ pub struct VirtualHost {
     pub(super) require_tls: TlsRequirement,
     pub(super) ignore_path_parameters: bool,
     pub(super) routes: Routes,
+    pub(super) virtual_clusters: VirtualClusters,
 }
 
 /// One route in its place: what it matches and what it leads to.
@@ -50,6 +52,11 @@ pub(super) enum TlsRequirement {
 }
 
 impl VirtualHost {
+    /// The virtual cluster that counts a request, if there are any.
+    pub fn virtual_cluster(&self, headers: &HeaderMap) -> Option<&VirtualCluster> {
+        self.virtual_clusters.find(headers)
+    }
+
     /// The first route that takes the request, or the redirect to TLS.
     pub(super) fn find(&self, headers: &HeaderMap, info: &StreamInfo) -> Option<&Arc<Route>> {
         match &self.require_tls {

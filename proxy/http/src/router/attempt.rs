@@ -80,7 +80,7 @@ impl Forwarding {
     /// Runs one attempt up to the head of a final response.
     pub(super) async fn attempt(&mut self, stream: &mut ActiveStream<'_>) -> AttemptEnd {
         if let Some(retry) = &mut self.retry {
-            retry.begin(&self.cluster);
+            retry.begin(&self.cluster, &self.charge);
         }
         self.in_flight = true;
         stream.info.attempt_count += 1;
@@ -127,6 +127,7 @@ impl Forwarding {
         // A connection from the pool is there at once: no need to look at the clock again.
         let now = if waited { Instant::now() } else { now };
         Self::connected(stream, &connection, begin, now);
+        self.charge.attempt();
         self.arm_upstream(stream, now);
         self.arm_try(stream, &mut deadlines, now);
         self.exchange(stream, connection, queue, deadlines).await
@@ -177,8 +178,14 @@ impl Forwarding {
         let reused = connection.reused;
         let cluster = &self.cluster;
         let limit = cluster.config.per_connection_buffer_limit as usize;
-        let mut exchange =
-            ClientExchange::new(connection, settings(&cluster.config), stream.method, limit);
+        // Boxed from the start: it moves on, and what is alive over an await has its place in every connection.
+        let settings = settings(&cluster.config);
+        let mut exchange = Box::new(ClientExchange::new(
+            connection,
+            settings,
+            stream.method,
+            limit,
+        ));
         self.write_attempt_headers(stream);
         let no_body = stream.request_complete && queue.is_empty() && self.replay.end().is_none();
         if let Err(error) = exchange.send_head(&stream.messages.request, no_body) {
@@ -204,7 +211,7 @@ impl Forwarding {
                 stream.info.upstream.header_bytes_received = received;
                 stream.info.upstream.decompressed_header_bytes_received = received;
                 return AttemptEnd::Head {
-                    exchange: Box::new(exchange),
+                    exchange,
                     status,
                     retried: false,
                 };
@@ -212,7 +219,7 @@ impl Forwarding {
             Err(ExchangeEnd::Interrupted(Interrupt::PerTry | Interrupt::PerTryIdle))
                 if self.hedges() =>
             {
-                return AttemptEnd::Soft(Box::new(exchange));
+                return AttemptEnd::Soft(exchange);
             }
             Err(end) => end,
         };
@@ -221,7 +228,7 @@ impl Forwarding {
         match end {
             ExchangeEnd::Failed(error) => {
                 let reason = ResetReason::from(&error);
-                close_failed(&self.cluster, exchange, &error);
+                close_failed(&self.cluster, *exchange, &error);
                 let stale = reused && untouched && reason == ResetReason::ConnectionTermination;
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
@@ -327,7 +334,7 @@ impl Forwarding {
         self.interim = true;
         self.retry = None;
         self.close_parked(stream);
-        self.cluster.charge_response(status, stream.internal, false);
+        self.charge.reply(&self.cluster, status);
         let hcm = &stream.connection.hcm;
         if hcm.proxy_100_continue {
             hcm.stats.charge_response(status);

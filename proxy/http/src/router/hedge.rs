@@ -66,7 +66,7 @@ impl Forwarding {
     ) -> Next {
         let retry = match &mut self.retry {
             Some(retry) if self.replay.is_replayable() => {
-                Some(retry.on_soft_timeout(&self.cluster, self.priority))
+                Some(retry.on_soft_timeout(&self.cluster, &self.charge))
             }
             _ => None,
         };
@@ -138,8 +138,7 @@ impl Forwarding {
                 self.account_bytes(stream, &parked.exchange);
                 close_failed(&self.cluster, *parked.exchange, &error);
                 if !self.alone {
-                    parked.host.stats.rq_error.inc();
-                    self.charge_abort(stream, reason.code());
+                    self.charge_abort(Some(&parked.host), reason.code());
                     return None;
                 }
                 // The stream goes on to show the latest attempt.
@@ -185,9 +184,9 @@ impl Forwarding {
     /// The request times out: every attempt in flight counts as timed out.
     pub(super) fn time_out_parked(&mut self, stream: &mut ActiveStream<'_>, code: u16) {
         for parked in &self.parked {
-            self.cluster.stats.upstream_rq_timeout.inc();
+            self.charge.timeout(&self.cluster);
             parked.host.stats.rq_timeout.inc();
-            self.charge_abort(stream, code);
+            self.charge_abort(Some(&parked.host), code);
         }
         self.close_parked(stream);
     }

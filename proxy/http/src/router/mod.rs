@@ -2,6 +2,7 @@
 //! tries again where the policy says so.
 
 mod attempt;
+mod charge;
 mod failure;
 mod hedge;
 mod replay;
@@ -13,6 +14,7 @@ pub use response::UpstreamResponse;
 
 use self::{
     attempt::AttemptEnd,
+    charge::Charge,
     failure::ResetReason,
     hedge::Parked,
     replay::ReplayBuffer,
@@ -41,6 +43,7 @@ pub struct RouterConfig {
     pub dynamic_stats: bool,
     pub suppress_envoy_headers: bool,
     pub respect_expected_rq_timeout: bool,
+    pub suppress_grpc_request_failure_code_stats: bool,
 }
 
 impl RouterConfig {
@@ -49,6 +52,8 @@ impl RouterConfig {
             dynamic_stats: proto.dynamic_stats.unwrap_or(true),
             suppress_envoy_headers: proto.suppress_envoy_headers,
             respect_expected_rq_timeout: proto.respect_expected_rq_timeout,
+            suppress_grpc_request_failure_code_stats: proto
+                .suppress_grpc_request_failure_code_stats,
         }
     }
 }
@@ -75,7 +80,7 @@ pub struct Forwarding {
     tried: SmallVec<[Arc<Host>; 1]>,
     /// A stale connection was replaced once already.
     replaced_stale: bool,
-    canary: bool,
+    charge: Charge,
     /// The upstream has sent an interim response.
     interim: bool,
     /// A try that times out goes on beside the next.
@@ -139,7 +144,7 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
             AttemptEnd::Stale => Next::Attempt(Duration::ZERO),
             AttemptEnd::Soft(exchange) => forwarding.on_soft_timeout(stream, exchange),
             AttemptEnd::Unwritable(error) => return Outcome::Reply(unwritable(&error)),
-            AttemptEnd::NoHost => return Outcome::Reply(forwarding.no_healthy_upstream(stream)),
+            AttemptEnd::NoHost => return Outcome::Reply(forwarding.no_healthy_upstream()),
             AttemptEnd::PerTryTimeout { idle } => match forwarding.on_per_try_timeout(stream, idle)
             {
                 Ok(pause) => Next::Attempt(pause),
@@ -187,16 +192,20 @@ impl Forwarding {
             ));
         };
         let Some(cluster) = find_cluster(forward, stream) else {
-            hcm.stats.no_cluster.inc();
+            hcm.router_stats.no_cluster.inc();
             let code = forward.cluster_not_found_response_code;
             return Err(Box::new(
                 LocalReply::new(code, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
             ));
         };
         stream.info.cluster = Some(cluster.info.clone());
+        let virtual_cluster = route.virtual_host.virtual_cluster(&stream.messages.request);
+        stream.info.virtual_cluster = virtual_cluster.and_then(|found| found.name.clone());
+        let own = route.route.stats.as_ref();
+        let charge = Charge::new(config, virtual_cluster, own, stream.internal, stream.grpc);
         if cluster.in_maintenance(stream.info.stream_id) {
             cluster.stats.upstream_rq_maintenance_mode.inc();
-            cluster.charge_response(503, stream.internal, false);
+            charge.reply(&cluster, 503);
             let reply = LocalReply::new(503, "maintenance mode", "maintenance_mode")
                 .flag(ResponseFlag::UpstreamOverflow)
                 .header(HeaderId::EnvoyOverloaded, &b"true"[..]);
@@ -216,7 +225,7 @@ impl Forwarding {
             hedge,
             cluster.config.max_stream_duration,
         );
-        let retry = RetryState::new(forward.retry_policy.as_ref(), request);
+        let retry = RetryState::new(forward.retry_policy.as_ref(), forward.priority, request);
         timeouts.write_expected(request, Duration::ZERO, !config.suppress_envoy_headers);
         route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
         let limit = if retry.is_some() {
@@ -236,7 +245,7 @@ impl Forwarding {
             replay: ReplayBuffer::new(limit),
             tried: SmallVec::new(),
             replaced_stale: false,
-            canary: false,
+            charge,
             interim: false,
             hedge,
             parked: Vec::new(),
@@ -281,24 +290,19 @@ impl Forwarding {
         retried: bool,
     ) -> Option<Next> {
         let response = &stream.messages.response;
-        self.canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
+        let canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
             || self.host.as_ref().is_some_and(|h| h.info().canary);
-        if let Some(host) = &self.host {
-            if status >= 500 {
-                host.stats.rq_error.inc()
-            } else {
-                host.stats.rq_success.inc()
-            }
-        }
+        self.charge.set_canary(canary);
         let mut unwanted = false;
         if retried {
             unwanted = self.would_retry(status, response);
         } else if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
         {
-            match retry.on_response(status, response, &self.cluster, self.priority) {
+            match retry.on_response(status, response, &self.cluster, &self.charge) {
                 Ok(pause) => {
-                    self.cluster.charge_retry_response(status);
+                    self.charge.retried_response(&self.cluster, status);
+                    self.charge_host_error();
                     stream.messages.response.clear();
                     self.timeout_retry = false;
                     return Some(Next::Attempt(pause));
@@ -311,11 +315,16 @@ impl Forwarding {
         }
         // A bad response is not the last word while another attempt may bring a better one.
         if unwanted && !self.parked.is_empty() {
+            self.charge_host_error();
             stream.messages.response.clear();
             return Some(Next::Wait);
         }
-        self.cluster
-            .charge_response(status, stream.internal, self.canary);
+        let counted = self.charge.response(&self.cluster, status);
+        match &self.host {
+            Some(host) if status < 500 => host.stats.rq_success.inc(),
+            Some(host) if counted => host.stats.rq_error.inc(),
+            _ => {}
+        }
         self.finish_head(stream, status);
         None
     }
@@ -375,38 +384,47 @@ impl Forwarding {
         sent: bool,
         retried: bool,
     ) -> Result<Next, LocalReply> {
-        if let Some(host) = &self.host {
-            host.stats.rq_error.inc();
-        }
         stream.info.upstream.transport_failure_reason = reason.transport_failure();
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
             && !retried
         {
-            match retry.on_reset(reason, sent, &self.cluster, self.priority) {
+            match retry.on_reset(reason, sent, &self.cluster, &self.charge) {
                 Ok(pause) => {
+                    self.charge_host_error();
                     self.timeout_retry = false;
                     return Ok(Next::Attempt(pause));
                 }
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
-        self.charge_abort(stream, reason.code());
+        self.charge_abort(self.host.as_ref(), reason.code());
         if !self.parked.is_empty() {
             return Ok(Next::Wait);
         }
         Err(reason.reply(self.tried.len() > 1, self.interim))
     }
 
-    /// Counts our own answer in place of the upstream's, unless that has begun.
-    fn charge_abort(&self, stream: &ActiveStream<'_>, code: u16) {
-        if !self.interim {
-            self.cluster.charge_response(code, stream.internal, false);
+    /// Counts our own answer in place of this host's, unless that has begun.
+    fn charge_abort(&self, host: Option<&Arc<Host>>, code: u16) {
+        let counted = !self.interim && self.charge.reply(&self.cluster, code);
+        if let Some(host) = host
+            && counted
+            && code >= 500
+        {
+            host.stats.rq_error.inc();
         }
     }
 
-    fn no_healthy_upstream(&self, stream: &ActiveStream<'_>) -> LocalReply {
-        self.cluster.charge_response(503, stream.internal, false);
+    /// The attempt has failed, and the client does not see it.
+    fn charge_host_error(&self) {
+        if let Some(host) = &self.host {
+            host.stats.rq_error.inc();
+        }
+    }
+
+    fn no_healthy_upstream(&self) -> LocalReply {
+        self.charge.reply(&self.cluster, 503);
         LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
             .flag(ResponseFlag::NoHealthyUpstream)
     }
@@ -428,15 +446,16 @@ impl Forwarding {
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
         {
-            match retry.on_per_try_timeout(&self.cluster, self.priority) {
+            match retry.on_per_try_timeout(&self.cluster, &self.charge) {
                 Ok(pause) => {
+                    self.charge_host_error();
                     self.timeout_retry = true;
                     return Ok(pause);
                 }
                 Err(refusal) => self.refuse(refusal, stream),
             }
         }
-        self.charge_abort(stream, self.timeouts.code());
+        self.charge_abort(self.host.as_ref(), self.timeouts.code());
         Err(self.timeout_reply(details))
     }
 
@@ -446,8 +465,9 @@ impl Forwarding {
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
         {
-            match retry.on_per_try_timeout(&self.cluster, self.priority) {
+            match retry.on_per_try_timeout(&self.cluster, &self.charge) {
                 Ok(pause) => {
+                    self.charge_host_error();
                     self.timeout_retry = false;
                     return Ok(pause);
                 }
@@ -465,9 +485,9 @@ impl Forwarding {
         // Between two attempts there is nobody to blame.
         let code = self.timeouts.code();
         if self.in_flight {
-            self.cluster.stats.upstream_rq_timeout.inc();
+            self.charge.timeout(&self.cluster);
             self.charge_host_timeout();
-            self.charge_abort(stream, code);
+            self.charge_abort(self.host.as_ref(), code);
         }
         self.time_out_parked(stream, code);
         self.timeout_reply("response_timeout")
@@ -480,11 +500,6 @@ impl Forwarding {
         };
         LocalReply::new(self.timeouts.code(), body, details)
             .flag(ResponseFlag::UpstreamRequestTimeout)
-    }
-
-    pub(super) fn charge_time(&self, stream: &ActiveStream<'_>, millis: u64) {
-        self.cluster
-            .charge_response_time(millis, stream.internal, self.canary);
     }
 
     /// The host of the last attempt did not answer in time.

@@ -33,7 +33,10 @@ impl UpstreamResponse {
             let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
             let start = stream.info.timing.downstream_rx_end.unwrap_or_default();
             let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
-            self.forwarding.charge_time(stream, millis);
+            let Forwarding {
+                charge, cluster, ..
+            } = &self.forwarding;
+            charge.time(cluster, millis);
         }
         if self.exchange.has_surplus() {
             self.forwarding
@@ -75,7 +78,7 @@ impl UpstreamResponse {
         let stats = &self.forwarding.cluster.stats;
         match expired {
             Expired::Route => {
-                stats.upstream_rq_timeout.inc();
+                self.forwarding.charge.timeout(&self.forwarding.cluster);
                 self.forwarding.charge_host_timeout();
             }
             Expired::PerTryIdle => {

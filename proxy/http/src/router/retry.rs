@@ -1,6 +1,6 @@
 //! Whether a failed attempt is tried again, and when.
 
-use super::failure::ResetReason;
+use super::{charge::Charge, failure::ResetReason};
 use crate::route::{RetryOn, RetryPolicy};
 use outrigger_core::{HeaderId, HeaderMap, HeaderName};
 use outrigger_upstream::{Cluster, Host, PreviousPriorities, Priority, RetryPermit};
@@ -31,6 +31,8 @@ enum BackOff {
 #[derive(Debug)]
 pub struct RetryState {
     policy: Arc<RetryPolicy>,
+    /// Whose circuit breaker limits them.
+    priority: Priority,
     retry_on: RetryOn,
     remaining: u32,
     attempt: u32,
@@ -68,7 +70,11 @@ fn list(headers: &HeaderMap, id: HeaderId) -> impl Iterator<Item = &str> {
 
 impl RetryState {
     /// The route's policy, with what an internal client's headers ask for on top. `None`: nothing is ever retried.
-    pub fn new(policy: Option<&Arc<RetryPolicy>>, headers: &mut HeaderMap) -> Option<Self> {
+    pub fn new(
+        policy: Option<&Arc<RetryPolicy>>,
+        priority: Priority,
+        headers: &mut HeaderMap,
+    ) -> Option<Self> {
         let asked = headers
             .get_str(HeaderId::EnvoyRetryOn)
             .map(RetryOn::parse_http);
@@ -107,6 +113,7 @@ impl RetryState {
                 .previous_priorities
                 .map(|frequency| Box::new(PreviousPriorities::new(frequency))),
             policy,
+            priority,
             retry_on,
             remaining,
             attempt: 0,
@@ -135,9 +142,9 @@ impl RetryState {
         code: u16,
         response: &HeaderMap,
         cluster: &Arc<Cluster>,
-        priority: Priority,
+        charge: &Charge,
     ) -> Result<Duration, Refusal> {
-        self.decide(self.wants_response(code, response), cluster, priority)?;
+        self.decide(self.wants_response(code, response), cluster, charge)?;
         Ok(match self.rate_limited(response) {
             Some(pause) => {
                 self.waiting = Some(BackOff::RateLimited);
@@ -153,9 +160,9 @@ impl RetryState {
         reason: &ResetReason,
         sent: bool,
         cluster: &Arc<Cluster>,
-        priority: Priority,
+        charge: &Charge,
     ) -> Result<Duration, Refusal> {
-        self.decide(self.wants_reset(reason, sent), cluster, priority)?;
+        self.decide(self.wants_reset(reason, sent), cluster, charge)?;
         Ok(self.back_off())
     }
 
@@ -163,12 +170,12 @@ impl RetryState {
     pub fn on_per_try_timeout(
         &mut self,
         cluster: &Arc<Cluster>,
-        priority: Priority,
+        charge: &Charge,
     ) -> Result<Duration, Refusal> {
         let on = RetryOn::SERVER_ERROR
             .union(RetryOn::GATEWAY_ERROR)
             .union(RetryOn::RESET);
-        self.decide(self.retry_on.intersects(on), cluster, priority)?;
+        self.decide(self.retry_on.intersects(on), cluster, charge)?;
         Ok(self.back_off())
     }
 
@@ -176,9 +183,9 @@ impl RetryState {
     pub fn on_soft_timeout(
         &mut self,
         cluster: &Arc<Cluster>,
-        priority: Priority,
+        charge: &Charge,
     ) -> Result<Duration, Refusal> {
-        self.decide(true, cluster, priority)?;
+        self.decide(true, cluster, charge)?;
         Ok(self.back_off())
     }
 
@@ -237,23 +244,23 @@ impl RetryState {
         &mut self,
         wanted: bool,
         cluster: &Arc<Cluster>,
-        priority: Priority,
+        charge: &Charge,
     ) -> Result<(), Refusal> {
         if !wanted {
             // Envoy calls every end of a retry a success that does not call for another one.
             if self.permit.take().is_some() {
-                cluster.stats.upstream_rq_retry_success.inc();
+                charge.retry_success(cluster);
             }
             return Err(Refusal::NotRetriable);
         }
         if self.remaining == 0 {
-            cluster.stats.upstream_rq_retry_limit_exceeded.inc();
+            charge.retry_limit_exceeded(cluster);
             return Err(Refusal::LimitExceeded);
         }
         self.remaining -= 1;
         self.permit = None;
-        let Ok(permit) = cluster.retry_permit(priority) else {
-            cluster.stats.upstream_rq_retry_overflow.inc();
+        let Ok(permit) = cluster.retry_permit(self.priority) else {
+            charge.retry_overflow(cluster);
             return Err(Refusal::Overflow);
         };
         self.permit = Some(permit);
@@ -262,14 +269,14 @@ impl RetryState {
     }
 
     /// The pause is over. Only now does the retry count.
-    pub fn begin(&mut self, cluster: &Cluster) {
+    pub fn begin(&mut self, cluster: &Cluster, charge: &Charge) {
         let stats = &cluster.stats;
         match self.waiting.take() {
             Some(BackOff::Exponential) => stats.upstream_rq_retry_backoff_exponential.inc(),
             Some(BackOff::RateLimited) => stats.upstream_rq_retry_backoff_ratelimited.inc(),
             None => return,
         }
-        stats.upstream_rq_retry.inc();
+        charge.retry(cluster);
     }
 
     /// Random in `[0, min((2^n − 1) · base, max))`.

@@ -256,9 +256,9 @@ impl<'a> ActiveStream<'a> {
     /// The router's own decisions that need no upstream.
     fn take_route(&mut self) -> Step {
         let hcm = &self.connection.hcm;
-        hcm.stats.rq_total.inc();
+        hcm.router_stats.rq_total.inc();
         let Some(found) = &self.route else {
-            hcm.stats.no_route.inc();
+            hcm.router_stats.no_route.inc();
             return Step::Reply(
                 LocalReply::new(404, "", "route_not_found").flag(ResponseFlag::NoRouteFound),
             );
@@ -266,7 +266,7 @@ impl<'a> ActiveStream<'a> {
         match &found.route.action {
             Action::Forward(_) => Step::Forward,
             Action::Redirect(redirect) => {
-                hcm.stats.rq_direct_response.inc();
+                hcm.router_stats.rq_direct_response.inc();
                 let location = redirect.location(&self.messages.request, &self.info);
                 Step::Reply(
                     LocalReply::new(redirect.code(), "", "direct_response")
@@ -274,7 +274,7 @@ impl<'a> ActiveStream<'a> {
                 )
             }
             Action::DirectResponse(direct) => {
-                hcm.stats.rq_direct_response.inc();
+                hcm.router_stats.rq_direct_response.inc();
                 let mut reply = LocalReply::new(direct.status, "", "direct_response");
                 reply.body = direct.body.clone();
                 if let Some(location) = direct.location(&self.messages.request) {
@@ -283,7 +283,7 @@ impl<'a> ActiveStream<'a> {
                 Step::Reply(reply)
             }
             Action::NonForwarding => {
-                hcm.stats.no_cluster.inc();
+                hcm.router_stats.no_cluster.inc();
                 Step::Reply(
                     LocalReply::new(503, "", "cluster_not_found")
                         .flag(ResponseFlag::NoClusterFound),

@@ -10,15 +10,11 @@ use envoy_api::{
     },
     type_name, unpack,
 };
-use outrigger_core::{ConfigError, error::ConfigResult};
-use std::sync::Arc;
+use outrigger_core::{ConfigError, error::ConfigResult, stats::Store};
 
 impl ListenerFilter {
-    /// `http_inspector` is the process's one group of that name: Envoy's inspectors share their stats.
-    pub fn compile(
-        proto: &Proto,
-        http_inspector: &Arc<HttpInspectorStats>,
-    ) -> Result<Self, ConfigError> {
+    /// All filters of one kind share their stats, which are there once one is configured.
+    pub fn compile(proto: &Proto, stats: &Store) -> Result<Self, ConfigError> {
         let Proto {
             name,
             filter_disabled,
@@ -37,7 +33,10 @@ impl ListenerFilter {
                 unpack::<OriginalDst>(any).map(|_| Kind::OriginalDst)
             }
             "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" => {
-                unpack::<HttpInspector>(any).map(|_| Kind::HttpInspector(http_inspector.clone()))
+                unpack::<HttpInspector>(any).map(|_| {
+                    let stats = stats.register("http_inspector.", HttpInspectorStats::default());
+                    Kind::HttpInspector(stats)
+                })
             }
             other => return Err(unknown(name, other).at("typed_config")),
         };

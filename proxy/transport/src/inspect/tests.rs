@@ -9,19 +9,22 @@ use envoy_api::{
         },
     },
 };
+use outrigger_core::stats::Store;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
 fn filter<M: Message + Name>(message: &M) -> (ListenerFilter, Arc<HttpInspectorStats>) {
-    let stats = Arc::new(HttpInspectorStats::default());
+    let store = Store::default();
     let proto = Proto {
         name: "f".into(),
         config_type: Some(ConfigType::TypedConfig(pack(message))),
         ..Default::default()
     };
-    (ListenerFilter::compile(&proto, &stats).unwrap(), stats)
+    let filter = ListenerFilter::compile(&proto, &store).unwrap();
+    let stats = store.register("http_inspector.", HttpInspectorStats::default());
+    (filter, stats)
 }
 
 async fn pair() -> (TcpStream, Stream) {
@@ -107,7 +110,7 @@ fn an_unknown_filter_is_refused() {
         name: "foo".into(),
         ..Default::default()
     };
-    let error = ListenerFilter::compile(&proto, &Arc::default()).unwrap_err();
+    let error = ListenerFilter::compile(&proto, &Store::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "Didn't find a registered implementation for 'foo' with type URL: ''"

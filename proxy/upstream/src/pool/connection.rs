@@ -4,7 +4,7 @@ use crate::{
     circuit_breaker::{ConnectionPermit, Overflow, ResourceManager},
     config::ClusterConfig,
     host::HostDescription,
-    stats::ClusterStats,
+    stats::{ClusterStats, CodecStats},
 };
 use outrigger_core::{Address, stream_info::HostInfo};
 use std::{
@@ -44,7 +44,10 @@ pub enum CloseReason {
 pub struct PoolParts {
     pub(crate) config: Arc<ClusterConfig>,
     pub(crate) stats: Arc<ClusterStats>,
+    pub(crate) codecs: Arc<CodecStats>,
     pub(crate) breakers: Arc<ResourceManager>,
+    /// Those of the other priority.
+    pub(crate) other_breakers: Arc<ResourceManager>,
     pub(crate) host: Arc<HostDescription>,
     /// Connections of this pool, connecting ones included.
     pub(crate) connections: AtomicUsize,
@@ -208,14 +211,15 @@ impl Drop for ConnectionGuard {
                 stats.upstream_cx_destroy_local_with_active_rq.inc();
             }
         }
-        if !self.connected {
+        if self.connected {
+            stats.upstream_rq_per_cx.record(self.requests.into());
+        } else {
             stats.upstream_cx_connect_fail.inc();
             host.stats.cx_connect_fail.inc();
         }
         stats
             .upstream_cx_length_ms
             .record(self.begin.elapsed().as_millis() as u64);
-        stats.upstream_rq_per_cx.record(self.requests.into());
         stats.upstream_cx_active.dec();
         host.stats.cx_active.dec();
         connections.fetch_sub(1, Relaxed);

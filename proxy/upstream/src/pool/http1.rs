@@ -41,6 +41,8 @@ struct State {
     waiters: VecDeque<oneshot::Sender<Answer>>,
     /// Connections that are being made.
     connecting: usize,
+    /// From the first request on until the last connection is gone.
+    permit: Option<PoolPermit>,
     /// The host is gone: what becomes idle is closed.
     draining: bool,
     janitor: bool,
@@ -52,7 +54,6 @@ struct State {
 #[derive(Debug)]
 pub struct Pool {
     parts: Arc<PoolParts>,
-    _permit: PoolPermit,
     state: Mutex<State>,
     signal: Arc<Signal>,
     /// [`Self::signal`] as the sockets want it.
@@ -60,16 +61,14 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// `None` if `max_connection_pools` is reached.
-    pub(crate) fn new(parts: PoolParts) -> Option<Arc<Self>> {
+    pub(crate) fn new(parts: PoolParts) -> Arc<Self> {
         let signal = Arc::new(Signal::default());
-        Some(Arc::new(Self {
-            _permit: PoolPermit::acquire(&parts).ok()?,
+        Arc::new(Self {
             parts: Arc::new(parts),
             state: Mutex::default(),
             waker: Waker::from(signal.clone()),
             signal,
-        }))
+        })
     }
 
     /// A connection for one request.
@@ -84,11 +83,18 @@ impl Pool {
             };
             return Http1Request(Request::Ready(Some(answer)));
         }
+        let mut state = self.state.lock();
+        if state.permit.is_none() {
+            let Ok(permit) = PoolPermit::acquire(&self.parts) else {
+                return Http1Request::failed(PoolFailure::overflow(None));
+            };
+            state.permit = Some(permit);
+        }
         let Ok(pending) = PendingPermit::acquire(&self.parts) else {
+            self.rest(&mut state);
             return Http1Request::failed(PoolFailure::overflow(None));
         };
         let (sender, receiver) = oneshot::channel();
-        let mut state = self.state.lock();
         state.waiters.push_back(sender);
         self.grow(&mut state);
         drop(state);
@@ -128,7 +134,16 @@ impl Pool {
             state.connecting += 1;
             let guard = ConnectionGuard::new(self.parts.clone());
             self.parts.stats.upstream_cx_http1_total.inc();
+            self.parts.codecs.show_http1();
             drop(runtime.spawn(self.clone().connect(guard)));
+        }
+        self.rest(state);
+    }
+
+    /// Without connections and requests it is no pool that counts; Envoy deletes it.
+    fn rest(&self, state: &mut State) {
+        if state.waiters.is_empty() && self.parts.connections.load(Relaxed) == 0 {
+            state.permit = None;
         }
     }
 
@@ -142,7 +157,9 @@ impl Pool {
                 let waiters = {
                     let mut state = self.state.lock();
                     state.connecting -= 1;
-                    std::mem::take(&mut state.waiters)
+                    let waiters = std::mem::take(&mut state.waiters);
+                    self.rest(&mut state);
+                    waiters
                 };
                 // A host that refuses one connection is not asked again for the requests that wait: each of them
                 // learns it now and may go elsewhere.
@@ -196,7 +213,8 @@ impl Pool {
         if state.draining {
             // Closing takes a system call.
             drop(state);
-            return drop(connected);
+            drop(connected);
+            return self.rest(&mut self.state.lock());
         }
         let idle = Idle {
             connected,
@@ -267,6 +285,7 @@ impl Pool {
                 stats.upstream_cx_idle_timeout.inc();
             }
         }
+        self.rest(&mut self.state.lock());
         next
     }
 
@@ -286,6 +305,7 @@ impl Pool {
             std::mem::take(&mut state.idle)
         };
         drop(idle);
+        self.rest(&mut self.state.lock());
     }
 
     /// A request found a connection and no room among the active requests.

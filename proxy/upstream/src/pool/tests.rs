@@ -374,6 +374,35 @@ async fn dropping_closes_and_counts_the_active_request() {
 }
 
 #[tokio::test]
+async fn a_pool_without_connections_makes_room_for_another() {
+    let (listener1, address1) = listener().await;
+    let (_listener2, address2) = listener().await;
+    let mut proto = proto::Cluster {
+        circuit_breakers: limits(Thresholds {
+            max_connection_pools: Some(1),
+            ..Default::default()
+        }),
+        ..proto(address1)
+    };
+    let hosts = proto.load_assignment.iter_mut();
+    for locality in hosts.flat_map(|assignment| &mut assignment.endpoints) {
+        locality.lb_endpoints.push(lb_endpoint(address2));
+    }
+    let cluster = build(&proto);
+    let first = cluster.hosts().hosts()[0].clone();
+    let second = cluster.hosts().hosts()[1].clone();
+    let (connection, peer) =
+        tokio::join!(cluster.http1(&first, Priority::Default), listener1.accept());
+    connection.unwrap().release();
+    let failure = cluster.http1(&second, Priority::Default).await.unwrap_err();
+    assert_eq!(failure.reason, FailureReason::Overflow);
+    assert_eq!(cluster.stats.upstream_cx_pool_overflow.get(), 1);
+    drop(peer);
+    until(|| cluster.stats.upstream_cx_active.get() == 0).await;
+    cluster.http1(&second, Priority::Default).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_host_that_leaves_drains_its_pool() {
     let (listener, address) = listener().await;
     let cluster = build(&proto(address));

@@ -1,12 +1,14 @@
 //! Stats of clusters and hosts under Envoy's names.
 
+mod codec;
 mod response;
 
+pub use codec::{CodecStats, Http1Stats};
 use outrigger_core::{
     stat_group,
     stats::{Counter, Gauge},
 };
-pub use response::ResponseStats;
+pub use response::{ResponseKind, ResponseStats};
 
 stat_group! {
     /// `cluster.<name>.`: what every cluster has from its birth.
@@ -129,6 +131,14 @@ stat_group! {
         gauge remaining_pending,
         gauge remaining_retries,
         gauge remaining_rq,
+    }
+}
+
+stat_group! {
+    /// `thread_local_cluster_manager.<thread>.`: Envoy makes the clusters of a thread when they are first used, if told to.
+    /// Ours are shared by all threads, and there from the start.
+    pub struct ThreadLocalStats {
+        gauge clusters_inflated,
     }
 }
 

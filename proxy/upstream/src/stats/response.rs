@@ -29,27 +29,39 @@ impl Default for ResponseStats {
     }
 }
 
+/// What decides in which categories a response counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseKind {
+    /// The request came from inside the mesh.
+    pub internal: bool,
+    /// A canary host has answered.
+    pub canary: bool,
+    /// `suppress_grpc_request_failure_code_stats`, of a gRPC request: among all responses it counts as completed alone.
+    /// The categories count it in full, as Envoy's do.
+    pub suppress_codes: bool,
+}
+
 impl ResponseStats {
-    /// A final response. `internal`: the request came from inside the mesh; `canary`: from a canary host.
-    pub fn charge(&self, code: u16, internal: bool, canary: bool) {
-        self.all.record(code);
-        self.side(internal).record(code);
-        if canary {
+    /// A final response.
+    pub fn charge(&self, code: u16, kind: ResponseKind) {
+        record(&self.all, code, kind);
+        self.side(kind.internal).record(code);
+        if kind.canary {
             self.canary().record(code);
         }
     }
 
     /// A response that is retried and never reaches the client.
-    pub fn charge_retry(&self, code: u16) {
+    pub fn charge_retry(&self, code: u16, kind: ResponseKind) {
         let retry = || Box::new(ResponseCodes::new("retry."));
-        self.retry.get_or_init(retry).record(code);
+        record(self.retry.get_or_init(retry), code, kind);
     }
 
     /// `upstream_rq_time` of a final response, in milliseconds.
-    pub fn charge_time(&self, milliseconds: u64, internal: bool, canary: bool) {
+    pub fn charge_time(&self, milliseconds: u64, kind: ResponseKind) {
         self.all.time.record(milliseconds);
-        self.side(internal).time.record(milliseconds);
-        if canary {
+        self.side(kind.internal).time.record(milliseconds);
+        if kind.canary {
             self.canary().time.record(milliseconds);
         }
     }
@@ -67,6 +79,14 @@ impl ResponseStats {
     fn canary(&self) -> &ResponseCodes {
         self.canary
             .get_or_init(|| Box::new(ResponseCodes::new("canary.")))
+    }
+}
+
+fn record(codes: &ResponseCodes, code: u16, kind: ResponseKind) {
+    if kind.suppress_codes {
+        codes.record_completed();
+    } else {
+        codes.record(code);
     }
 }
 
@@ -99,7 +119,7 @@ mod tests {
     fn categories_appear_with_their_first_response() {
         let stats = ResponseStats::default();
         assert_eq!(counters(&stats), ["upstream_rq_completed 0"]);
-        stats.charge(200, false, false);
+        stats.charge(200, ResponseKind::default());
         let after = counters(&stats);
         assert!(after.contains(&"upstream_rq_200 1".into()), "{after:?}");
         assert!(after.contains(&"external.upstream_rq_2xx 1".into()));
@@ -109,7 +129,7 @@ mod tests {
     #[test]
     fn retries_are_counted_apart() {
         let stats = ResponseStats::default();
-        stats.charge_retry(503);
+        stats.charge_retry(503, ResponseKind::default());
         let after = counters(&stats);
         assert!(after.contains(&"upstream_rq_completed 0".into()));
         assert!(

@@ -12,6 +12,9 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use tokens::Tokens;
 
+/// Envoy makes these stats before it knows of any tag, so that not even a fixed one is on them.
+const UNTAGGED: &str = "filesystem.";
+
 /// A stat's name without the parts that became tags, and the tags in the order in which Envoy shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tagged {
@@ -161,6 +164,12 @@ impl TagProducer {
 
     /// Takes a name apart. Every extractor sees the whole name; the first that finds a tag wins.
     pub fn extract(&self, name: &str) -> Tagged {
+        if name.starts_with(UNTAGGED) {
+            return Tagged {
+                name: name.to_owned(),
+                tags: Vec::new(),
+            };
+        }
         let mut tags: Vec<(String, String)> = Vec::new();
         let mut removed: Vec<Range<usize>> = Vec::new();
         let prefixed = name
