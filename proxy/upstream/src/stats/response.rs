@@ -127,6 +127,27 @@ mod tests {
     }
 
     #[test]
+    fn suppressed_codes_count_as_completed_and_in_their_categories() {
+        let stats = ResponseStats::default();
+        let kind = ResponseKind {
+            suppress_codes: true,
+            ..ResponseKind::default()
+        };
+        stats.charge(503, kind);
+        stats.charge_retry(503, kind);
+        assert_eq!(
+            counters(&stats),
+            [
+                "upstream_rq_completed 1",
+                "external.upstream_rq_completed 1",
+                "external.upstream_rq_5xx 1",
+                "external.upstream_rq_503 1",
+                "retry.upstream_rq_completed 1",
+            ]
+        );
+    }
+
+    #[test]
     fn retries_are_counted_apart() {
         let stats = ResponseStats::default();
         stats.charge_retry(503, ResponseKind::default());
