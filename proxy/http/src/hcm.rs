@@ -288,6 +288,9 @@ impl Connection {
                 } else {
                     idle_deadline = None;
                     hcm.stats.downstream_cx_idle_timeout.inc();
+                    if self.counted.is_none() {
+                        self.summary.local_close_reason = "on_idle_timeout";
+                    }
                 }
                 if self.counted.is_none() {
                     // Nothing was ever received: there is no codec to drain.

@@ -1,7 +1,9 @@
 //! A downstream connection as the access log of its listener sees it: one line at the end, over all its requests.
 
 use crate::hcm::Connection;
-use outrigger_core::{Protocol, ResponseFlags, StreamInfo, formatter::FormatContext};
+use outrigger_core::{
+    Protocol, ResponseFlags, StreamInfo, formatter::FormatContext, stream_info::DetectedCloseType,
+};
 use std::borrow::Cow;
 
 /// What is noted while the connection lives; its bytes the codec counts.
@@ -26,6 +28,9 @@ impl Summary {
         info.protocol = self.protocol;
         info.flags = self.flags;
         info.downstream_local_close_reason = Cow::Borrowed(self.local_close_reason);
+        if connection.codec.was_reset() {
+            info.downstream_detected_close_type = DetectedCloseType::RemoteReset;
+        }
         info.body_bytes_received = connection.codec.bytes_read();
         info.body_bytes_sent = connection.codec.bytes_written();
         logs.log(&FormatContext::new(&info));

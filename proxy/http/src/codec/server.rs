@@ -51,6 +51,14 @@ impl Codec {
         }
     }
 
+    /// The client has reset the connection, as far as this codec reads from it by itself.
+    pub fn was_reset(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.was_reset(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Which version the client speaks, by its first bytes. A stream has found out already.
     pub fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Detected>> {
         match self {

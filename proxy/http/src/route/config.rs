@@ -4,8 +4,8 @@ use envoy_api::{
     pb::envoy::config::{
         core::v3::Metadata as MetadataProto,
         route::v3::{
-            Decorator as DecoratorProto, Route as RouteProto, RouteConfiguration,
-            VirtualHost as Proto, route::Action as ActionProto, virtual_host::TlsRequirementType,
+            Route as RouteProto, RouteConfiguration, VirtualHost as Proto,
+            route::Action as ActionProto, virtual_host::TlsRequirementType,
         },
     },
     prost_types, type_name,
@@ -23,7 +23,7 @@ use super::{
     action::Action,
     direct_response::DirectResponse,
     domains::Domains,
-    entry::{Decorator, LevelMutations, Mutations, Route},
+    entry::{LevelMutations, Mutations, Route},
     forward_config,
     header_mutation::HeaderParser,
     match_tree::MatchTree,
@@ -232,7 +232,6 @@ fn tls_redirect(level: &Level<'_>) -> Arc<Route> {
         info: level.route_info("", None),
         action: Action::Redirect(Box::new(Redirect::to_tls())),
         stats: None,
-        decorator: None,
         per_filter: PerFilter::default(),
         request_body_buffer_limit: None,
         matcher: Arc::new(RouteMatcher::any(PathMatcher::Connect)),
@@ -268,7 +267,6 @@ pub(super) fn compile_route(
         info: level.route_info(&proto.name, proto.metadata.as_ref()),
         action,
         stats: stats.clone(),
-        decorator: proto.decorator.as_ref().map(Decorator::new),
         per_filter: level.per_filter.clone(),
         request_body_buffer_limit: level.request_body_buffer_limit,
         matcher: matcher.clone(),
@@ -297,15 +295,6 @@ pub(super) fn compile_route(
         }
     };
     Ok(Candidate { matcher, target })
-}
-
-impl Decorator {
-    fn new(proto: &DecoratorProto) -> Self {
-        Self {
-            operation: proto.operation.as_str().into(),
-            propagate: proto.propagate.unwrap_or(true),
-        }
-    }
 }
 
 /// A duration that has to be positive or zero.

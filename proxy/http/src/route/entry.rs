@@ -22,7 +22,6 @@ pub struct Route {
     pub action: Action,
     /// With a `stat_prefix`: `vhost.<virtual host>.route.<stat_prefix>.`
     pub stats: Option<Arc<RequestStats>>,
-    pub decorator: Option<Decorator>,
     /// What filters are told to do otherwise here.
     pub per_filter: PerFilter,
     /// Most bytes of a request kept for retries, of route or virtual host.
@@ -31,14 +30,6 @@ pub struct Route {
     pub(super) mutations: Mutations,
     /// `host_rewrite_literal` of a weighted cluster, which leaves no trace of the host in front.
     pub(super) weighted_host: Option<Box<[u8]>>,
-}
-
-/// `Decorator`: the name of the operation in traces.
-#[derive(Clone, Debug)]
-pub struct Decorator {
-    pub operation: Arc<str>,
-    /// Whether `x-envoy-decorator-operation` tells it to the upstream.
-    pub propagate: bool,
 }
 
 /// Header parsers of all levels in the order of evaluation; the last one wins.

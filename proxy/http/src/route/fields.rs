@@ -7,6 +7,8 @@ const NO_VHDS: Fate = Fate::Rejected("virtual host discovery is not supported");
 const PLUGIN: Fate = Fate::Rejected("cluster specifier plugins are not supported");
 const CORS: Fate = Fate::Rejected("set the policy in typed_per_filter_config of the cors filter");
 const EXTENSION: Fate = Fate::Rejected("this extension point has no implementations");
+const SUBSETS: Fate =
+    Fate::Ignored("only subset load balancing reads it, and clusters with subsets are refused");
 const TRACING: Fate = Fate::Ignored("only spans are concerned");
 const HTTP3: Fate = Fate::Ignored("early data exists in HTTP/3 only");
 const SUM: Fate = Fate::Ignored("weights need no given sum");
@@ -82,7 +84,7 @@ pub const FIELDS: &[Message] = &[
             ("filter_action", LATER),
             ("non_forwarding_action", USED),
             ("metadata", USED),
-            ("decorator", USED),
+            ("decorator", TRACING),
             ("typed_per_filter_config", USED),
             ("request_headers_to_add", USED),
             ("request_headers_to_remove", USED),
@@ -109,7 +111,7 @@ pub const FIELDS: &[Message] = &[
     },
     Message {
         name: "envoy.config.route.v3.Decorator",
-        fields: &[("operation", USED), ("propagate", USED)],
+        fields: &[("operation", TRACING), ("propagate", TRACING)],
     },
     Message {
         name: "envoy.config.route.v3.RouteMatch",
@@ -168,7 +170,7 @@ pub const FIELDS: &[Message] = &[
             ("cluster_specifier_plugin", PLUGIN),
             ("inline_cluster_specifier_plugin", PLUGIN),
             ("cluster_not_found_response_code", USED),
-            ("metadata_match", USED),
+            ("metadata_match", SUBSETS),
             ("prefix_rewrite", USED),
             ("regex_rewrite", USED),
             ("path_rewrite_policy", USED),
@@ -181,7 +183,7 @@ pub const FIELDS: &[Message] = &[
             ("append_x_forwarded_host", USED),
             ("timeout", USED),
             ("idle_timeout", USED),
-            ("flush_timeout", USED),
+            ("flush_timeout", LATER),
             ("early_data_policy", HTTP3),
             ("retry_policy", USED),
             ("retry_policy_typed_config", EXTENSION),
@@ -225,7 +227,7 @@ pub const FIELDS: &[Message] = &[
             ("name", USED),
             ("cluster_header", USED),
             ("weight", USED),
-            ("metadata_match", USED),
+            ("metadata_match", SUBSETS),
             ("request_headers_to_add", USED),
             ("request_headers_to_remove", USED),
             ("response_headers_to_add", USED),

@@ -34,7 +34,7 @@ mod weighted;
 
 pub use action::{Action, ClusterChoice, Forward, MaxStreamDuration};
 pub use direct_response::DirectResponse;
-pub use entry::{Decorator, Route};
+pub use entry::Route;
 pub use fields::FIELDS;
 pub use header_mutation::{HeaderMutations, HeaderParser};
 pub use per_filter::{FilterOverride, PerFilter, PerFilterConfig};

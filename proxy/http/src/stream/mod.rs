@@ -149,6 +149,7 @@ impl<'a> ActiveStream<'a> {
         hcm.stats.charge_request(Protocol::Http11);
         hcm.stats.downstream_rq_header_timeout.inc();
         self.info.protocol = Some(Protocol::Http11);
+        self.connection.summary.protocol = Some(Protocol::Http11);
         let reply = LocalReply::new(408, "request header timeout", "request_header_timeout");
         self.send_local_reply(reply).await
     }
@@ -158,6 +159,7 @@ impl<'a> ActiveStream<'a> {
         let hcm = self.connection.hcm.clone();
         hcm.stats.charge_request(Protocol::Http11);
         self.info.protocol = Some(Protocol::Http11);
+        self.connection.summary.protocol = Some(Protocol::Http11);
         self.disconnected()
     }
 

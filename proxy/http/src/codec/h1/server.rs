@@ -75,6 +75,8 @@ pub struct ServerConnection {
     buffer_limit: usize,
     /// The client has sent FIN.
     ended: bool,
+    /// The client has reset the connection.
+    reset: bool,
     /// What the connection may turn out to be; `Http1` once it is known.
     undecided: CodecType,
     header_bytes_sent: u64,
@@ -99,6 +101,7 @@ impl ServerConnection {
             body_out: BodyWriter::default(),
             buffer_limit,
             ended: false,
+            reset: false,
             undecided: codec_type,
             header_bytes_sent: 0,
         }
@@ -106,6 +109,19 @@ impl ServerConnection {
 
     pub fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// The client has reset the connection.
+    pub fn was_reset(&self) -> bool {
+        self.reset
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(self.read.poll_fill(&mut self.stream, cx));
+        if let Err(error) = &read {
+            self.reset |= error.kind() == io::ErrorKind::ConnectionReset;
+        }
+        Poll::Ready(read)
     }
 
     /// Bytes read from the socket since it was accepted.
@@ -157,7 +173,7 @@ impl ServerConnection {
                     continue;
                 }
             }
-            self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+            self.ended = ready!(self.poll_fill(cx))? == 0;
         }
     }
 
@@ -214,7 +230,7 @@ impl ServerConnection {
                     Err(RequestError::Closed)
                 });
             }
-            self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+            self.ended = ready!(self.poll_fill(cx))? == 0;
         }
     }
 
@@ -235,7 +251,7 @@ impl ServerConnection {
                 Decoded::End => return Poll::Ready(Ok(BodyEvent::End)),
                 Decoded::NeedMore if self.ended => return Poll::Ready(Err(RequestError::Closed)),
                 Decoded::NeedMore => {
-                    self.ended = ready!(self.read.poll_fill(&mut self.stream, cx))? == 0;
+                    self.ended = ready!(self.poll_fill(cx))? == 0;
                 }
             }
         }
@@ -251,7 +267,7 @@ impl ServerConnection {
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         const READ_AHEAD: usize = 16 * 1024;
         while !self.ended && self.read.len() < READ_AHEAD {
-            match ready!(self.read.poll_fill(&mut self.stream, cx)) {
+            match ready!(self.poll_fill(cx)) {
                 Ok(0) | Err(_) => self.ended = true,
                 Ok(_) => {}
             }
@@ -339,7 +355,7 @@ impl ServerConnection {
     /// Reads and forgets what the client still sends; ready when it has closed. Delayed close waits on this.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.ended {
-            match ready!(self.read.poll_fill(&mut self.stream, cx)) {
+            match ready!(self.poll_fill(cx)) {
                 Ok(0) | Err(_) => self.ended = true,
                 Ok(_) => self.read.bytes().clear(),
             }
