@@ -15,7 +15,7 @@ pub use set::HeaderSet;
 
 use std::ops::Range;
 
-/// One header line: where its name and value stand in the arena. Well-known names are not stored.
+/// One header line: where its name and value stand in the arena. A well-known name stands there only if it came so.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: HeaderId,
@@ -27,6 +27,16 @@ struct Entry {
 struct Span {
     start: u32,
     len: u32,
+}
+
+/// A header line as the HTTP/1 codec writes it.
+#[derive(Clone, Debug)]
+pub struct Line<'a> {
+    pub id: HeaderId,
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    /// Where [`HeaderMap::wire`] has `name: value` and CRLF, name in lower case and free of other line ends.
+    pub wire: Option<Range<usize>>,
 }
 
 impl Span {
@@ -182,6 +192,22 @@ impl HeaderMap {
             .map(|e| (e.id, self.name_of(e), e.value.of(&self.arena)))
     }
 
+    /// All lines in order, with where they stand as an HTTP/1 line, for that codec.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.entries.iter().map(|e| Line {
+            id: e.id,
+            name: self.name_of(e),
+            value: e.value.of(&self.arena),
+            wire: self.wire_of(e),
+        })
+    }
+
+    /// Adopted bytes: lines whose ranges touch are written as one.
+    #[inline]
+    pub fn wire(&self, range: Range<usize>) -> &[u8] {
+        self.arena.get(range).unwrap_or_default()
+    }
+
     /// Adds a line under a well-known name; a name that Envoy holds inline is merged into one line with `,`.
     pub fn append(&mut self, id: HeaderId, value: &[u8]) {
         if id.is_inline() && self.contains(id) {
@@ -238,12 +264,7 @@ impl HeaderMap {
             self.merge(id, value);
             return id;
         }
-        let name = if id == HeaderId::Custom {
-            Span::new(start, len)
-        } else {
-            Span::default()
-        };
-        let value = Span::new(value.start, value.len());
+        let (name, value) = (Span::new(start, len), Span::new(value.start, value.len()));
         self.place(Entry { id, name, value });
         id
     }
@@ -353,6 +374,17 @@ impl HeaderMap {
         }
     }
 
+    /// The line as it would be written, if the adopted bytes have it just so: nobody has changed the value since, and
+    /// the sender put one space before it and CRLF after it.
+    #[inline]
+    fn wire_of(&self, e: &Entry) -> Option<Range<usize>> {
+        let (name, value) = (e.name.range(), e.value.range());
+        let between = self.arena.get(name.end..value.start)?;
+        let after = self.arena.get(value.end..value.end + 2)?;
+        (!name.is_empty() && between == b": " && after == b"\r\n")
+            .then_some(name.start..value.end + 2)
+    }
+
     #[inline]
     fn push(&mut self, id: HeaderId, name: Span, value: &[u8]) {
         let value = self.store(value);
@@ -442,6 +474,43 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn a_line_is_copied_whole_while_it_is_as_it_came() {
+        let head = b"Host: a\r\nX-One: 1\r\nServer:2\r\nDate: 3 \r\nX-Two: 4\r\nVary: 5\r\n";
+        let mut map = HeaderMap::new();
+        map.append(HeaderId::Method, b"GET");
+        let base = map.adopt(head);
+        for line in [
+            (0, 4, 6, 7),
+            (9, 14, 16, 17),
+            (19, 25, 26, 27),
+            (29, 33, 35, 36),
+        ] {
+            let (name, colon, value, end) = line;
+            map.append_adopted(base + name..base + colon, base + value..base + end);
+        }
+        map.append_adopted(base + 39..base + 44, base + 46..base + 47);
+        map.append_adopted(base + 49..base + 53, base + 55..base + 56);
+        map.set(HeaderId::Vary, b"6");
+        let wire: Vec<_> = map
+            .lines()
+            .map(|line| {
+                let whole = line.wire.map(|range| map.wire(range));
+                String::from_utf8_lossy(whole.unwrap_or_default())
+            })
+            .collect();
+        let as_came = [
+            "",
+            "host: a\r\n",
+            "x-one: 1\r\n",
+            "",
+            "",
+            "x-two: 4\r\n",
+            "",
+        ];
+        assert_eq!(wire, as_came);
     }
 
     #[test]

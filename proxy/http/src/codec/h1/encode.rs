@@ -8,7 +8,7 @@ use super::chars::{count_splits, is_target, splits_lines};
 use super::framing::{decimal, is_upgrade};
 use super::{Framing, HeaderKeyFormat, reason_phrase};
 use bytes::BytesMut;
-use outrigger_core::{HeaderId, HeaderMap, Method, OriginalNames, Protocol};
+use outrigger_core::{HeaderId, HeaderMap, Method, OriginalNames, Protocol, header::Line};
 
 /// A head that must not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,7 +237,12 @@ fn write_lines(
     let start = out.len();
     let mut length = None;
     let mut lines = 0;
-    for (id, name, value) in headers.iter_ids() {
+    // Lines that are still as they came, one behind the other, are copied as one.
+    let mut run = 0..0;
+    for line in headers.lines() {
+        let Line {
+            id, name, value, ..
+        } = line;
         let name = match id {
             HeaderId::Authority => b"host",
             id if id.is_pseudo() || !keep(id) => continue,
@@ -251,9 +256,19 @@ fn write_lines(
                 EncodeError::ContentLength
             })?);
         }
-        write_line(out, name, value, names);
+        match line.wire.filter(|_| matches!(names, Names::LowerCase)) {
+            Some(wire) if wire.start == run.end => run.end = wire.end,
+            Some(wire) => {
+                out.extend_from_slice(headers.wire(std::mem::replace(&mut run, wire)));
+            }
+            None => {
+                out.extend_from_slice(headers.wire(std::mem::take(&mut run)));
+                write_line(out, name, value, names);
+            }
+        }
         lines += 1;
     }
+    out.extend_from_slice(headers.wire(run));
     // One look at everything costs less than one at each name and value: each line has its own CR and LF and no other.
     if count_splits(out.get(start..).unwrap_or_default()) != 2 * lines {
         return Err(EncodeError::LineBreak);
