@@ -30,7 +30,7 @@ pub const FIELDS: &[Message] = &[Message {
         ("socket_options", USED),
         (
             "ignore_global_conn_limit",
-            Ignored("there is no global connection limit"),
+            Ignored("connections to the admin interface never count"),
         ),
         ("allow_paths", USED),
     ],

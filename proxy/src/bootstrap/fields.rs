@@ -149,7 +149,10 @@ const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.overload.v3.OverloadManager",
         fields: &[
-            ("refresh_interval", USED),
+            (
+                "refresh_interval",
+                Ignored("connections are counted as they come; nothing is polled"),
+            ),
             ("resource_monitors", USED),
             (
                 "actions",
