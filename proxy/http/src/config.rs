@@ -12,11 +12,14 @@ use crate::{
     route::RouteTable,
     stats::{HcmStats, Http1Stats, LazyStats, ListenerHttpStats, RouterStats, TracingStats},
 };
-use envoy_api::pb::envoy::{
-    config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
-    extensions::filters::network::http_connection_manager::v3::{
-        HttpConnectionManager as Proto, http_connection_manager as hcm,
+use envoy_api::{
+    pb::envoy::{
+        config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
+        extensions::filters::network::http_connection_manager::v3::{
+            HttpConnectionManager as Proto, RequestIdExtension, http_connection_manager as hcm,
+        },
     },
+    type_name,
 };
 use outrigger_core::{
     ConfigError,
@@ -67,6 +70,7 @@ impl HttpConnectionManager {
             }
         };
         let common = proto.common_http_protocol_options.unwrap_or_default();
+        require_uuid(proto.request_id_extension.as_ref()).at("request_id_extension")?;
         let http1 = Http1Settings::downstream(
             proto.http_protocol_options.as_ref(),
             Some(&common),
@@ -249,5 +253,18 @@ fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {
             "envoy.reloadable_features.http_reject_path_with_fragment",
             &build.context.runtime,
         ),
+    }
+}
+
+/// `request_id_extension`: there is one kind of request id, and it is the default.
+fn require_uuid(proto: Option<&RequestIdExtension>) -> Result<(), ConfigError> {
+    let Some(any) = proto.and_then(|extension| extension.typed_config.as_ref()) else {
+        return Ok(());
+    };
+    match type_name(&any.type_url) {
+        "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig" => Ok(()),
+        other => Err(ConfigError::new(format!(
+            "Didn't find a registered implementation for type: '{other}'"
+        ))),
     }
 }
