@@ -10,7 +10,7 @@ use crate::{
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, LazyStats, ListenerHttpStats, RouterStats, TracingStats},
+    stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
 };
 use envoy_api::{
     pb::envoy::{
@@ -29,7 +29,7 @@ use outrigger_core::{
     matcher::CidrList,
     runtime::RuntimeFlag,
 };
-use outrigger_upstream::{BuildContext, config::Http2Options};
+use outrigger_upstream::{BuildContext, config::Http2Options, stats::LazyStats};
 use std::{sync::Arc, time::Duration};
 
 /// What the listener lends to the connection manager that it holds.
@@ -95,7 +95,7 @@ impl HttpConnectionManager {
                 ListenerHttpStats::default(),
             ),
             http1_stats: stats.register("http1.", Http1Stats::default()),
-            http2_stats: LazyStats::new(&build.context, "http2."),
+            http2_stats: LazyStats::new(&build.context.stats, "http2."),
             codec_type,
             http2: Arc::new(http2),
             listener_access_logs: listener.access_logs.clone(),

@@ -14,7 +14,7 @@ use crate::{
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::RouteTable,
-    stats::{HcmStats, Http1Stats, Http2Stats, LazyStats, ListenerHttpStats, RouterStats, TracingStats},
+    stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
     stream::{ActiveStream, Messages},
     summary::Summary,
     timeout::{Timer, earliest},
@@ -27,7 +27,10 @@ use outrigger_core::{
     runtime::RuntimeFlag,
 };
 use outrigger_transport::Stream;
-use outrigger_upstream::ClusterManager;
+use outrigger_upstream::{
+    ClusterManager,
+    stats::{Http2Stats, LazyStats},
+};
 use std::{
     future::poll_fn,
     sync::Arc,

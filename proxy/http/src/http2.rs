@@ -10,7 +10,6 @@ use crate::{
         h2::{HeadError, Http2Settings, ServerIo, ServerStream, server::Ending},
     },
     hcm::{Close, Connection, DrainState, HttpConnectionManager},
-    stats::Http2Stats,
     stream::{ActiveStream, Messages},
     timeout::{Timer, earliest},
 };
@@ -20,6 +19,7 @@ use http::Request;
 use outrigger_core::{
     ConnectionInfo, Protocol, ResponseFlag, StreamInfo, formatter::FormatContext,
 };
+use outrigger_upstream::stats::Http2Stats;
 use std::{
     borrow::Cow,
     future::poll_fn,

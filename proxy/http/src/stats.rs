@@ -1,9 +1,8 @@
 //! `http.<stat_prefix>.`: the stats of one HTTP connection manager, of its router and of its tracing, and those of the
 //! codecs.
 
-use outrigger_core::{Context, Protocol, stat_group, stats::StatGroup};
+use outrigger_core::{Protocol, stat_group};
 pub use outrigger_upstream::stats::Http1Stats;
-use std::sync::{Arc, OnceLock};
 
 stat_group! {
     /// `http.<stat_prefix>.`: what the connection manager counts itself.
@@ -110,68 +109,6 @@ stat_group! {
         counter downstream_rq_4xx,
         counter downstream_rq_5xx,
         counter downstream_rq_completed,
-    }
-}
-
-stat_group! {
-    /// `http2.`: one tree for all downstream HTTP/2 codecs of the process; `cluster.<name>.http2.` for those of a cluster.
-    pub struct Http2Stats {
-        counter cookies_total_bytes_too_large,
-        counter dropped_headers_with_underscores,
-        counter goaway_sent,
-        counter header_list_size_too_large,
-        counter header_overflow,
-        counter headers_cb_no_stream,
-        counter inbound_empty_frames_flood,
-        counter inbound_priority_frames_flood,
-        counter inbound_window_update_frames_flood,
-        counter keepalive_timeout,
-        counter metadata_empty_frames,
-        counter nghttp2_downstream_connections,
-        counter nghttp2_upstream_connections,
-        counter oghttp2_downstream_connections,
-        counter oghttp2_upstream_connections,
-        counter outbound_control_flood,
-        counter outbound_flood,
-        counter requests_rejected_with_underscores_in_headers,
-        counter rx_messaging_error,
-        counter rx_reset,
-        counter stream_refused_errors,
-        counter trailers,
-        counter tx_flush_timeout,
-        counter tx_reset,
-        gauge deferred_stream_close,
-        gauge outbound_control_frames_active,
-        gauge outbound_frames_active,
-        gauge pending_send_bytes,
-        gauge streams_active,
-        histogram(Unspecified) cookie_count,
-        histogram(Unspecified) cookie_size,
-        histogram(Unspecified) header_count,
-        histogram(Unspecified) header_list_size,
-    }
-}
-
-/// Stats that exist from their first use on, as those of Envoy's codecs do.
-#[derive(Debug)]
-pub struct LazyStats<G> {
-    context: Arc<Context>,
-    prefix: &'static str,
-    group: OnceLock<Arc<G>>,
-}
-
-impl<G: StatGroup + Default + 'static> LazyStats<G> {
-    pub fn new(context: &Arc<Context>, prefix: &'static str) -> Self {
-        Self {
-            context: context.clone(),
-            prefix,
-            group: OnceLock::new(),
-        }
-    }
-
-    pub fn get(&self) -> &Arc<G> {
-        self.group
-            .get_or_init(|| self.context.stats.register(self.prefix, G::default()))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     host::Host,
     host_set::{Assignment, HostSet},
     lb::LbContext,
-    pool::{Http1Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect},
+    pool::{Http1Request, Http2Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect},
     stats::{ClusterStats, CodecStats, ResponseKind, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
@@ -117,6 +117,14 @@ impl Cluster {
         match host.http1_pool(self, priority) {
             Some(pool) => pool.request(),
             None => Http1Request::failed(PoolFailure::overflow(None)),
+        }
+    }
+
+    /// A stream for one HTTP/2 request. Dropping the future cancels.
+    pub fn http2(&self, host: &Arc<Host>, priority: Priority) -> Http2Request {
+        match host.http2_pool(self, priority) {
+            Some(pool) => pool.request(),
+            None => Http2Request::failed(PoolFailure::overflow(None)),
         }
     }
 

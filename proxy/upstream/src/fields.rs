@@ -7,7 +7,6 @@ use outrigger_core::field::{
 
 const NOT_YET: &str = "not supported in this version";
 const EDS: &str = "EDS is not supported in this version";
-const HTTP2: &str = "HTTP/2 to upstreams is not supported in this version";
 const FLOOD: &str = "floods end the connection by limits of the HTTP/2 codec's own";
 const TLS: &str = "TLS to upstreams is not supported in this version";
 const DEPRECATED_SELECTION: &str = "use selection_method";
@@ -44,7 +43,7 @@ pub const FIELDS: &[Message] = &[
             ("upstream_http_protocol_options", Rejected(TLS)),
             ("common_http_protocol_options", USED),
             ("http_protocol_options", USED),
-            ("http2_protocol_options", Rejected(HTTP2)),
+            ("http2_protocol_options", USED),
             ("typed_extension_protocol_options", USED),
             ("dns_refresh_rate", USED),
             ("dns_jitter", USED),
@@ -428,7 +427,7 @@ pub const FIELDS: &[Message] = &[
         name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
         fields: &[
             ("http_protocol_options", USED),
-            ("http2_protocol_options", Rejected(HTTP2)),
+            ("http2_protocol_options", USED),
             (
                 "http3_protocol_options",
                 Rejected("HTTP/3 is not supported"),
@@ -439,7 +438,7 @@ pub const FIELDS: &[Message] = &[
         name: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
         fields: &[
             ("http_protocol_options", USED),
-            ("http2_protocol_options", Rejected(HTTP2)),
+            ("http2_protocol_options", USED),
             (
                 "http3_protocol_options",
                 Rejected("HTTP/3 is not supported"),

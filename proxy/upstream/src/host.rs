@@ -3,7 +3,12 @@
 //! A host outlives the host sets that it is part of: an update that keeps the address keeps the object, and with it the
 //! pooled connections.
 
-use crate::{circuit_breaker::Priority, cluster::Cluster, pool::http1::Pool, stats::HostStats};
+use crate::{
+    circuit_breaker::Priority,
+    cluster::Cluster,
+    pool::{http1::Pool, http2::Http2Pool},
+    stats::HostStats,
+};
 use arc_swap::{ArcSwap, Guard};
 use outrigger_core::{stream_info::HostInfo, worker};
 use std::{
@@ -139,6 +144,8 @@ pub struct Host {
     description: Arc<HostDescription>,
     /// HTTP/1 pools, made at first use: by worker, and within by priority.
     pools: Box<[OnceLock<Arc<Pool>>]>,
+    /// HTTP/2 pools, in the same order.
+    http2_pools: Box<[OnceLock<Arc<Http2Pool>>]>,
 }
 
 impl Deref for Host {
@@ -167,6 +174,9 @@ impl Host {
             pools: (0..concurrency.max(1) * PRIORITIES)
                 .map(|_| OnceLock::new())
                 .collect(),
+            http2_pools: (0..concurrency.max(1) * PRIORITIES)
+                .map(|_| OnceLock::new())
+                .collect(),
         }
     }
 
@@ -191,9 +201,26 @@ impl Host {
         Some(place.get_or_init(|| Pool::new(cluster.pool_parts(self, priority))))
     }
 
+    /// The HTTP/2 pool of this worker.
+    pub(crate) fn http2_pool(
+        &self,
+        cluster: &Cluster,
+        priority: Priority,
+    ) -> Option<&Arc<Http2Pool>> {
+        let index = worker::current() * PRIORITIES + priority as usize;
+        let place = self.http2_pools.get(index)?;
+        if let Some(pool) = place.get() {
+            return Some(pool);
+        }
+        Some(place.get_or_init(|| Http2Pool::new(cluster.pool_parts(self, priority))))
+    }
+
     /// The host left its cluster: idle connections close now, others when their request ends.
     pub(crate) fn drain(&self) {
         for pool in self.pools.iter().filter_map(OnceLock::get) {
+            pool.drain();
+        }
+        for pool in self.http2_pools.iter().filter_map(OnceLock::get) {
             pool.drain();
         }
     }

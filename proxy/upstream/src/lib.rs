@@ -23,6 +23,7 @@ pub use host_set::HostSet;
 pub use lb::{HostPredicate, LbContext, PreviousPriorities};
 pub use manager::{BuildContext, ClusterManager};
 pub use pool::{
-    CloseReason, FailureReason, Http1Connection, PoolFailure, TcpConnection, UpstreamConnectionInfo,
+    CloseReason, FailureReason, Http1Connection, Http1Request, Http2Request, Http2Stream,
+    PoolFailure, TcpConnection, UpstreamConnectionInfo,
 };
 pub use stats::ResponseKind;

@@ -1,12 +1,14 @@
 //! The wire formats and the buffers of a connection. Nothing here knows a route, a cluster or a filter.
 
 pub mod buffer;
+mod client;
 pub mod error;
 pub mod h1;
 pub mod h2;
 mod server;
 
 use bytes::Bytes;
+pub use client::ClientExchange;
 pub use error::CodecError;
 pub use server::Codec;
 

@@ -1,14 +1,21 @@
 //! One attempt: a connection to a host, the request on it, and the wait for the response head.
 
-use super::{Forwarding, failure::ResetReason};
+use super::{
+    Forwarding,
+    connection::{Connecting, Connection},
+    failure::ResetReason,
+};
 use crate::{
-    codec::h1::{ClientExchange, EncodeError, ExchangeError, Http1Settings, server::RequestError},
+    codec::{
+        ClientExchange,
+        h1::{EncodeError, ExchangeError, server::RequestError},
+    },
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
 };
 use bytes::Bytes;
 use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
-use outrigger_upstream::{CloseReason, Cluster, ClusterConfig, Http1Connection, PoolFailure};
+use outrigger_upstream::{CloseReason, Cluster, PoolFailure};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -106,7 +113,12 @@ impl Forwarding {
         let mut waited = false;
         let connection = {
             let cluster = self.cluster.clone();
-            let mut connecting = pin!(cluster.http1(&host, self.priority));
+            let mut connecting = pin!(Connecting::new(
+                &cluster,
+                &host,
+                self.priority,
+                &stream.info
+            ));
             poll_fn(|cx| {
                 if let Poll::Ready(connection) = connecting.as_mut().poll(cx) {
                     return Poll::Ready(Ok(connection));
@@ -150,7 +162,7 @@ impl Forwarding {
 
     fn connected(
         stream: &mut ActiveStream<'_>,
-        connection: &Http1Connection,
+        connection: &Connection,
         begin: Duration,
         now: Instant,
     ) {
@@ -158,11 +170,11 @@ impl Forwarding {
         let upstream = &mut stream.info.upstream;
         upstream.pool_ready = Some(now.saturating_sub(begin));
         upstream.hosts_attempted.extend(upstream.host.clone());
-        upstream.connection_id = Some(connection.info.id);
-        upstream.connection_ids_attempted.push(connection.info.id);
-        upstream.local_address = Some(connection.info.local_address.clone());
-        upstream.remote_address = Some(connection.info.remote_address.clone());
-        upstream.protocol = Some(outrigger_core::Protocol::Http11);
+        upstream.connection_id = Some(connection.info().id);
+        upstream.connection_ids_attempted.push(connection.info().id);
+        upstream.local_address = Some(connection.info().local_address.clone());
+        upstream.remote_address = Some(connection.info().remote_address.clone());
+        upstream.protocol = Some(connection.protocol());
         stream.info.timing.upstream_connect_end.get_or_insert(now);
         stream.info.timing.upstream_tx_begin = Some(now);
     }
@@ -171,21 +183,16 @@ impl Forwarding {
     async fn exchange(
         &mut self,
         stream: &mut ActiveStream<'_>,
-        connection: Http1Connection,
+        connection: Connection,
         queue: Vec<Bytes>,
         mut deadlines: TryDeadlines,
     ) -> AttemptEnd {
-        let reused = connection.reused;
+        let reused = connection.is_reused();
         let cluster = &self.cluster;
         let limit = cluster.config.per_connection_buffer_limit as usize;
-        // Boxed from the start: it moves on, and what is alive over an await has its place in every connection.
-        let settings = settings(&cluster.config);
-        let mut exchange = Box::new(ClientExchange::new(
-            connection,
-            settings,
-            stream.method,
-            limit,
-        ));
+        // In a box from the start: it outlives this future, whose size every connection pays.
+        let exchange = connection.exchange(&cluster.config, stream.method, limit);
+        let mut exchange = Box::new(exchange);
         self.write_attempt_headers(stream);
         let no_body = stream.request_complete && queue.is_empty() && self.replay.end().is_none();
         if let Err(error) = exchange.send_head(&stream.messages.request, no_body) {
@@ -504,7 +511,10 @@ impl Forwarding {
 /// Closes the connection of an attempt that failed.
 pub(super) fn close_failed(cluster: &Cluster, exchange: ClientExchange, error: &ExchangeError) {
     let reason = match error {
-        ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
+        ExchangeError::Terminated
+        | ExchangeError::Truncated
+        | ExchangeError::Reset
+        | ExchangeError::Refused => CloseReason::Remote,
         ExchangeError::Protocol(_) => {
             cluster.stats.upstream_cx_protocol_error.inc();
             match exchange.ended() {
@@ -540,20 +550,6 @@ fn forget_last_attempt(info: &mut StreamInfo) {
 /// The interim responses that Envoy knows; others are swallowed by its codec.
 const fn is_forwarded(status: u16) -> bool {
     matches!(status, 100 | 102 | 103 | 104)
-}
-
-/// What a cluster's options say to the codec.
-fn settings(config: &ClusterConfig) -> Http1Settings {
-    let options = &config.http1;
-    Http1Settings {
-        enable_trailers: options.enable_trailers,
-        allow_chunked_length: options.allow_chunked_length,
-        send_fully_qualified_url: options.send_fully_qualified_url,
-        max_head_bytes: config.max_response_headers_kb as usize * 1024,
-        max_headers_count: config.max_headers_count as usize,
-        header_key_format: options.header_key_format,
-        ..Http1Settings::default()
-    }
 }
 
 /// Why no head came.

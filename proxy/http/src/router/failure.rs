@@ -5,7 +5,7 @@ use outrigger_core::{HeaderId, ResponseFlag};
 use outrigger_upstream::{FailureReason, PoolFailure};
 use std::borrow::Cow;
 
-/// Envoy's reset reasons, as far as an HTTP/1 upstream can cause them.
+/// Envoy's reset reasons, as far as an upstream can cause them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResetReason {
     /// The connection could not be made; the transport's own words.
@@ -17,6 +17,10 @@ pub enum ResetReason {
     Overflow,
     ConnectionTermination,
     ProtocolError,
+    /// The upstream reset the stream.
+    RemoteReset,
+    /// The upstream reset the stream without having looked at it.
+    RemoteRefusedStreamReset,
 }
 
 impl ResetReason {
@@ -29,6 +33,8 @@ impl ResetReason {
             Self::Overflow => "overflow",
             Self::ConnectionTermination => "connection termination",
             Self::ProtocolError => "protocol error",
+            Self::RemoteReset => "remote reset",
+            Self::RemoteRefusedStreamReset => "remote refused stream reset",
         }
     }
 
@@ -40,6 +46,7 @@ impl ResetReason {
             Self::Overflow => ResponseFlag::UpstreamOverflow,
             Self::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
             Self::ProtocolError => ResponseFlag::UpstreamProtocolError,
+            Self::RemoteReset | Self::RemoteRefusedStreamReset => ResponseFlag::UpstreamRemoteReset,
         }
     }
 
@@ -90,6 +97,8 @@ impl From<&ExchangeError> for ResetReason {
         match error {
             ExchangeError::Protocol(_) | ExchangeError::Truncated => Self::ProtocolError,
             ExchangeError::Terminated => Self::ConnectionTermination,
+            ExchangeError::Reset => Self::RemoteReset,
+            ExchangeError::Refused => Self::RemoteRefusedStreamReset,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     failure::ResetReason,
 };
 use crate::{
-    codec::h1::{ClientExchange, ExchangeError},
+    codec::{ClientExchange, h1::ExchangeError},
     stream::ActiveStream,
 };
 use outrigger_core::{

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod charge;
+mod connection;
 mod failure;
 mod hedge;
 mod replay;
@@ -22,7 +23,10 @@ use self::{
     timeout::Timeouts,
 };
 use crate::{
-    codec::h1::{ClientExchange, EncodeError, server::RequestError},
+    codec::{
+        ClientExchange,
+        h1::{EncodeError, server::RequestError},
+    },
     local_reply::LocalReply,
     route::{Action, Avoided, ClusterChoice, Forward, RouteMatch},
     stream::{ActiveStream, Expired},

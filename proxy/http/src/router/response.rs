@@ -2,7 +2,7 @@
 
 use super::{Forwarding, failure::ResetReason};
 use crate::{
-    codec::h1::{ClientExchange, ExchangeError},
+    codec::{ClientExchange, h1::ExchangeError},
     stream::{ActiveStream, Expired},
 };
 use outrigger_upstream::CloseReason;
@@ -68,7 +68,7 @@ impl UpstreamResponse {
         }
         self.exchange.close(match error {
             ExchangeError::Protocol(_) => CloseReason::Local,
-            ExchangeError::Terminated | ExchangeError::Truncated => CloseReason::Remote,
+            _ => CloseReason::Remote,
         });
     }
 

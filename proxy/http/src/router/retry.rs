@@ -238,6 +238,7 @@ impl RetryState {
             || on(RetryOn::RESET)
             || on(RetryOn::RESET_BEFORE_REQUEST) && !sent
             || on(RetryOn::CONNECT_FAILURE) && connect
+            || on(RetryOn::REFUSED_STREAM) && *reason == ResetReason::RemoteRefusedStreamReset
     }
 
     fn decide(

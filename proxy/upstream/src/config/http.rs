@@ -1,5 +1,6 @@
 //! Compiles a cluster's HTTP protocol options, from `HttpProtocolOptions` or the older fields of the cluster itself.
 
+use super::http2::Http2Options;
 use envoy_api::{
     Name,
     pb::envoy::{
@@ -32,6 +33,7 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 pub enum Protocol {
     #[default]
     Http1,
+    Http2,
     /// `use_downstream_protocol_config`: as the client does.
     Downstream,
 }
@@ -83,6 +85,7 @@ pub struct Http1Options {
 pub(super) struct Http {
     pub(super) protocol: Protocol,
     pub(super) http1: Http1Options,
+    pub(super) http2: Http2Options,
     pub(super) common: core::HttpProtocolOptions,
 }
 
@@ -108,31 +111,33 @@ pub(super) fn compile(proto: &Cluster) -> Result<Http, ConfigError> {
             .at(OPTIONS)
             .at("typed_extension_protocol_options");
     }
-    if proto.http2_protocol_options.is_some() {
-        return Err(http2().at("http2_protocol_options"));
-    }
     let common = proto.common_http_protocol_options.unwrap_or_default();
     Ok(Http {
         protocol: match proto.protocol_selection {
             1 => Protocol::Downstream,
+            _ if proto.http2_protocol_options.is_some() => Protocol::Http2,
             _ => Protocol::Http1,
         },
+        http2: Http2Options::compile(proto.http2_protocol_options.as_ref())
+            .at("http2_protocol_options")?,
         http1: http1(proto.http_protocol_options.as_ref(), &common).at("http_protocol_options")?,
         common,
     })
 }
 
-fn http2() -> ConfigError {
-    ConfigError::new("HTTP/2 to upstreams is not supported in this version")
-}
-
 fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
     let common = options.common_http_protocol_options.unwrap_or_default();
-    let new = |protocol, proto: Option<&core::Http1ProtocolOptions>, field| {
+    let new = |protocol,
+               proto: Option<&core::Http1ProtocolOptions>,
+               proto2: Option<&core::Http2ProtocolOptions>,
+               field| {
         Ok(Http {
             protocol,
             http1: http1(proto, &common)
                 .at("http_protocol_options")
+                .at(field)?,
+            http2: Http2Options::compile(proto2)
+                .at("http2_protocol_options")
                 .at(field)?,
             common,
         })
@@ -143,11 +148,11 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => {
             match &explicit.protocol_config {
                 Some(ProtocolConfig::HttpProtocolOptions(proto)) => {
-                    new(Protocol::Http1, Some(proto), "explicit_http_config")
+                    new(Protocol::Http1, Some(proto), None, "explicit_http_config")
                 }
-                Some(ProtocolConfig::Http2ProtocolOptions(_)) => Err(http2()
-                    .at("http2_protocol_options")
-                    .at("explicit_http_config")),
+                Some(ProtocolConfig::Http2ProtocolOptions(proto)) => {
+                    new(Protocol::Http2, None, Some(proto), "explicit_http_config")
+                }
                 Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
                     Err(ConfigError::new("HTTP/3 to upstreams is not supported")
                         .at("http3_protocol_options")
@@ -158,18 +163,12 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
                     .at("explicit_http_config")),
             }
         }
-        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(downstream)) => {
-            if downstream.http2_protocol_options.is_some() {
-                return Err(http2()
-                    .at("http2_protocol_options")
-                    .at("use_downstream_protocol_config"));
-            }
-            new(
-                Protocol::Downstream,
-                downstream.http_protocol_options.as_ref(),
-                "use_downstream_protocol_config",
-            )
-        }
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(downstream)) => new(
+            Protocol::Downstream,
+            downstream.http_protocol_options.as_ref(),
+            downstream.http2_protocol_options.as_ref(),
+            "use_downstream_protocol_config",
+        ),
         Some(UpstreamProtocolOptions::AutoConfig(_)) => Err(ConfigError::new(
             "the choice of the protocol by ALPN is not supported in this version",
         )

@@ -63,6 +63,7 @@ pub struct ClusterConfig {
     pub max_headers_count: u32,
     pub protocol: Protocol,
     pub http1: Http1Options,
+    pub http2: Http2Options,
     /// `wait_for_warm_on_init`: the start waits for its first hosts.
     pub wait_for_warm: bool,
     pub connect: ConnectOptions,
@@ -155,6 +156,7 @@ fn compile_named(
         max_headers_count: common.max_headers_count.unwrap_or(100),
         protocol: http.protocol,
         http1: http.http1,
+        http2: http.http2,
         wait_for_warm: proto.wait_for_warm_on_init.unwrap_or(true),
         connect,
         discovery,

@@ -67,8 +67,8 @@ pub(crate) struct ConnectionGuard {
     _permit: ConnectionPermit,
     begin: Instant,
     connected: bool,
-    /// A request or a TCP session is on it.
-    active: bool,
+    /// Requests or TCP sessions that are on it.
+    active: u32,
     /// Requests so far.
     requests: u32,
     reason: CloseReason,
@@ -91,7 +91,7 @@ impl ConnectionGuard {
             parts,
             begin: Instant::now(),
             connected: false,
-            active: false,
+            active: 0,
             requests: 0,
             reason: CloseReason::Local,
             max_duration,
@@ -162,7 +162,7 @@ impl ConnectionGuard {
         stats.upstream_rq_active.inc();
         host.stats.rq_total.inc();
         host.stats.rq_active.inc();
-        self.active = true;
+        self.active += 1;
         self.requests = self.requests.saturating_add(1);
     }
 
@@ -178,7 +178,8 @@ impl ConnectionGuard {
     }
 
     pub(crate) fn end_request(&mut self) {
-        if std::mem::take(&mut self.active) {
+        if self.active > 0 {
+            self.active -= 1;
             self.parts.breakers.dec_requests();
             self.parts.stats.upstream_rq_active.dec();
             self.parts.host.stats.rq_active.dec();
@@ -188,8 +189,10 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let active = self.active;
-        self.end_request();
+        let active = self.active > 0;
+        while self.active > 0 {
+            self.end_request();
+        }
         let PoolParts {
             stats,
             host,

@@ -351,6 +351,10 @@ impl Drop for Lease {
 
 impl Http1Connection {
     /// Puts a request onto a free connection; gives it back if `max_requests` is reached.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the connection itself that comes back, at once and without a box"
+    )]
     fn start(mut connected: Connected, pool: &Arc<Pool>) -> Result<Self, Connected> {
         let reused = connected.guard.requests() > 0;
         if connected.guard.begin_request().is_err() {

@@ -5,6 +5,8 @@
 mod connect;
 mod connection;
 pub mod http1;
+pub mod http2;
+mod http2_driver;
 mod janitor;
 mod tcp;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 
 pub use connection::{CloseReason, UpstreamConnectionInfo};
 pub use http1::{Http1Connection, Http1Request};
+pub use http2::{Http2Request, Http2Stream};
 use outrigger_core::stream_info::HostInfo;
 use std::{fmt, sync::Arc};
 pub use tcp::TcpConnection;

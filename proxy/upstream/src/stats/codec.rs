@@ -1,5 +1,6 @@
 //! The stats of the HTTP codecs towards a cluster: there from the first connection with that codec.
 
+use super::Http2Stats;
 use outrigger_core::{
     stat_group,
     stats::{Metric, StatGroup},
@@ -20,6 +21,7 @@ stat_group! {
 #[derive(Debug, Default)]
 pub struct CodecStats {
     http1: OnceLock<Http1Stats>,
+    http2: OnceLock<Http2Stats>,
 }
 
 impl CodecStats {
@@ -27,12 +29,20 @@ impl CodecStats {
     pub(crate) fn show_http1(&self) {
         self.http1.get_or_init(Http1Stats::default);
     }
+
+    /// Those of the HTTP/2 codec, which exist from now on.
+    pub(crate) fn http2(&self) -> &Http2Stats {
+        self.http2.get_or_init(Http2Stats::default)
+    }
 }
 
 impl StatGroup for CodecStats {
     fn visit(&self, visit: &mut dyn FnMut(&str, Metric<'_>)) {
         if let Some(http1) = self.http1.get() {
             http1.visit(&mut |name, metric| visit(&format!("http1.{name}"), metric));
+        }
+        if let Some(http2) = self.http2.get() {
+            http2.visit(&mut |name, metric| visit(&format!("http2.{name}"), metric));
         }
     }
 }

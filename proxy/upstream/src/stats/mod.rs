@@ -1,9 +1,11 @@
 //! Stats of clusters and hosts under Envoy's names.
 
 mod codec;
+mod http2;
 mod response;
 
 pub use codec::{CodecStats, Http1Stats};
+pub use http2::{Http2Stats, LazyStats};
 use outrigger_core::{
     stat_group,
     stats::{Counter, Gauge},

@@ -25,6 +25,10 @@ pub enum ExchangeError {
     Terminated,
     /// The connection ended within the response body.
     Truncated,
+    /// The upstream reset the stream.
+    Reset,
+    /// The upstream has not looked at the request, and never will.
+    Refused,
 }
 
 impl From<io::Error> for ExchangeError {

@@ -1,11 +1,15 @@
 //! Heads and trailers between the `http` crate's types and ours: header rules of HTTP/2 as Envoy applies them.
 
 use super::Http2Settings;
-use crate::codec::h1::{EncodeError, Framing, RequestHead, UnderscoreAction, authority_is_valid};
+use crate::codec::h1::{
+    EncodeError, Framing, RequestHead, ResponseHead, UnderscoreAction, authority_is_valid,
+};
+use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
     header::{COOKIE, HOST},
     request::Parts,
+    uri,
 };
 use outrigger_core::{HeaderId, HeaderMap, HeaderSet, Method, Protocol};
 
@@ -173,6 +177,50 @@ pub(super) fn response(headers: &HeaderMap) -> Result<Response<()>, EncodeError>
     Ok(response)
 }
 
+/// Takes over a response head; `headers` is empty before.
+pub(super) fn read_response(
+    parts: &http::response::Parts,
+    settings: &Http2Settings,
+    headers: &mut HeaderMap,
+) -> Result<ResponseHead, HeadError> {
+    headers.append(HeaderId::Status, parts.status.as_str().as_bytes());
+    read_fields(&parts.headers, settings, headers)?;
+    Ok(ResponseHead {
+        status: parts.status.as_u16(),
+        protocol: Protocol::Http2,
+        keep_alive: true,
+        framing: Framing::None,
+        header_bytes: headers.byte_size(),
+    })
+}
+
+/// A request head as the crate wants it.
+pub(super) fn request(headers: &HeaderMap) -> Result<Request<()>, EncodeError> {
+    let piece = |id, name| {
+        let value = headers.get(id).ok_or(EncodeError::Required(name))?;
+        Ok::<_, EncodeError>(Bytes::copy_from_slice(value))
+    };
+    let method = headers
+        .get(HeaderId::Method)
+        .and_then(|method| http::Method::from_bytes(method).ok())
+        .ok_or(EncodeError::Required(":method"))?;
+    let mut target = uri::Parts::default();
+    target.scheme = Some(match headers.get(HeaderId::Scheme) {
+        Some(b"https") => uri::Scheme::HTTPS,
+        _ => uri::Scheme::HTTP,
+    });
+    let authority = uri::Authority::from_maybe_shared(piece(HeaderId::Authority, "host")?);
+    target.authority = Some(authority.map_err(|_| EncodeError::Required("host"))?);
+    let path = uri::PathAndQuery::from_maybe_shared(piece(HeaderId::Path, ":path")?);
+    target.path_and_query = Some(path.map_err(|_| EncodeError::Required(":path"))?);
+    let mut request = Request::new(());
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_parts(target).map_err(|_| EncodeError::Required(":path"))?;
+    *request.headers_mut() = fields(headers)?;
+    Ok(request)
+}
+
 /// Lines without those that only HTTP/1 knows.
 pub(super) fn fields(headers: &HeaderMap) -> Result<http::HeaderMap, EncodeError> {
     let mut out = http::HeaderMap::with_capacity(headers.len());
@@ -193,7 +241,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::codec::h1::Http1Settings;
-    use http::Request;
     use outrigger_upstream::config::Http2Options;
 
     fn read(

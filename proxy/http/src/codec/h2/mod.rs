@@ -3,11 +3,14 @@
 //! Frames, HPACK and flow control are the crate's; what Envoy's users see of them (limits, details, header rules) is
 //! decided here.
 
+pub mod client;
 mod head;
 mod io;
+mod outgoing;
 pub mod server;
 mod settings;
 
+pub use client::ClientStream;
 pub use head::HeadError;
 pub use io::ServerIo;
 pub use server::ServerStream;

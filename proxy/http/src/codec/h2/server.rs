@@ -2,7 +2,8 @@
 
 use super::{
     Http2Settings,
-    head::{HeadError, fields, read_request, read_trailers, response},
+    head::{HeadError, read_request, read_trailers, response},
+    outgoing::{FRAME, Outgoing},
 };
 use crate::codec::{
     BodyEvent,
@@ -13,14 +14,10 @@ use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::Request;
 use outrigger_core::HeaderMap;
 use std::{
-    collections::VecDeque,
     io,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-
-/// Bytes of a frame header: what a message costs on the wire beside its own bytes.
-const FRAME: u64 = 9;
 
 /// How a stream ended other than by a whole response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,16 +32,6 @@ pub enum Ending {
     Closed,
 }
 
-/// What ends the response body.
-#[derive(Debug)]
-enum Tail {
-    /// More may come.
-    Open,
-    /// Everything is queued; then the stream ends, by trailers if there are some.
-    Queued(Option<http::HeaderMap>),
-    Sent,
-}
-
 /// A downstream stream.
 #[derive(Debug)]
 pub struct ServerStream {
@@ -52,9 +39,7 @@ pub struct ServerStream {
     recv: RecvStream,
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    tail: Tail,
+    out: Outgoing,
     request_ended: bool,
     buffer_limit: usize,
     bytes_in: u64,
@@ -84,9 +69,7 @@ impl ServerStream {
             recv,
             respond,
             send: None,
-            queue: VecDeque::new(),
-            queued: 0,
-            tail: Tail::Open,
+            out: Outgoing::default(),
             buffer_limit,
             bytes_in: FRAME + header_bytes,
             bytes_out: 0,
@@ -199,7 +182,7 @@ impl ServerStream {
         self.header_bytes_sent = headers.byte_size() as u64;
         self.bytes_out += FRAME + self.header_bytes_sent;
         if end {
-            self.tail = Tail::Sent;
+            self.out.set_sent();
         }
         match self.respond.send_response(head, end) {
             Ok(send) => self.send = Some(send),
@@ -213,30 +196,22 @@ impl ServerStream {
 
     /// Queues a piece of the response body.
     pub fn send_data(&mut self, data: Bytes) {
-        if matches!(self.tail, Tail::Open) {
-            self.bytes_out += FRAME + data.len() as u64;
-            self.queued += data.len();
-            self.queue.push_back(data);
-        }
+        self.bytes_out += self.out.push(data);
     }
 
     /// Ends the response body.
     pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
-        if matches!(self.tail, Tail::Open) {
-            // Trailers that must not be written are left out; the body itself is whole.
-            let trailers = trailers.and_then(|trailers| fields(trailers).ok());
-            self.tail = Tail::Queued(trailers);
-        }
+        self.out.end(trailers);
     }
 
     /// Bytes that wait for the client's window.
     pub fn buffered(&self) -> usize {
-        self.queued
+        self.out.len()
     }
 
     /// More is waiting than the buffer limit allows: the source must pause.
     pub fn is_backed_up(&self) -> bool {
-        self.buffer_limit != 0 && self.queued >= self.buffer_limit
+        self.buffer_limit != 0 && self.out.len() >= self.buffer_limit
     }
 
     /// Hands what is queued to the connection as far as the client's windows allow.
@@ -244,49 +219,16 @@ impl ServerStream {
         if self.ending != Ending::Open {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        match ready!(self.poll_send(cx)) {
+        let Some(send) = &mut self.send else {
+            return Poll::Ready(Ok(()));
+        };
+        match ready!(self.out.poll_send(send, cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.fail(&error);
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
         }
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let Some(send) = &mut self.send else {
-            return Poll::Ready(Ok(()));
-        };
-        while let Some(front) = self.queue.front_mut() {
-            send.reserve_capacity(front.len());
-            let mut room = send.capacity();
-            while room == 0 {
-                room = match ready!(send.poll_capacity(cx)) {
-                    Some(room) => room?,
-                    // The stream takes no more: it was reset.
-                    None => return Poll::Ready(Err(Reason::CANCEL.into())),
-                };
-            }
-            let piece = front.split_to(room.min(front.len()));
-            if front.is_empty() {
-                self.queue.pop_front();
-            }
-            self.queued -= piece.len();
-            let last = self.queue.is_empty() && matches!(self.tail, Tail::Queued(None));
-            if last {
-                self.tail = Tail::Sent;
-            }
-            send.send_data(piece, last)?;
-        }
-        if let Tail::Queued(trailers) = &mut self.tail {
-            let trailers = trailers.take();
-            self.tail = Tail::Sent;
-            match trailers {
-                Some(trailers) => send.send_trailers(trailers)?,
-                None => send.send_data(Bytes::new(), true)?,
-            }
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Ends the stream before its response is whole.
@@ -299,6 +241,6 @@ impl ServerStream {
 
     /// The response has been handed over to its end.
     pub fn response_complete(&self) -> bool {
-        matches!(self.tail, Tail::Sent) && self.queue.is_empty()
+        self.out.is_sent()
     }
 }

@@ -1,0 +1,122 @@
+//! The connection of one attempt: asked of the pool for the cluster's protocol, then given to that protocol's codec.
+
+use crate::codec::{
+    ClientExchange,
+    h1::{self, Http1Settings},
+    h2::{ClientStream, Http2Settings},
+};
+use outrigger_core::{Method, Protocol, StreamInfo};
+use outrigger_upstream::{
+    Cluster, ClusterConfig, Host, Http1Connection, Http1Request, Http2Request, Http2Stream,
+    PoolFailure, Priority, UpstreamConnectionInfo, config::Protocol as UpstreamProtocol,
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// The wait for a connection. The one for HTTP/2 is in its own box: HTTP/1 pays nothing for it.
+pub(super) enum Connecting {
+    Http1(Http1Request),
+    Http2(Box<Http2Request>),
+}
+
+impl Connecting {
+    pub(super) fn new(
+        cluster: &Cluster,
+        host: &Arc<Host>,
+        priority: Priority,
+        info: &StreamInfo,
+    ) -> Self {
+        let http2 = match cluster.config.protocol {
+            UpstreamProtocol::Http1 => false,
+            UpstreamProtocol::Http2 => true,
+            UpstreamProtocol::Downstream => info.protocol == Some(Protocol::Http2),
+        };
+        if http2 {
+            Self::Http2(Box::new(cluster.http2(host, priority)))
+        } else {
+            Self::Http1(cluster.http1(host, priority))
+        }
+    }
+}
+
+impl Future for Connecting {
+    type Output = Result<Connection, PoolFailure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Http1(request) => Pin::new(request).poll(cx).map_ok(Connection::Http1),
+            Self::Http2(request) => Pin::new(request).poll(cx).map_ok(Connection::Http2),
+        }
+    }
+}
+
+/// A connection that waits for its request.
+pub(super) enum Connection {
+    Http1(Http1Connection),
+    Http2(Box<Http2Stream>),
+}
+
+impl Connection {
+    pub(super) fn info(&self) -> &Arc<UpstreamConnectionInfo> {
+        match self {
+            Self::Http1(connection) => &connection.info,
+            Self::Http2(stream) => &stream.info,
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http11,
+            Self::Http2(_) => Protocol::Http2,
+        }
+    }
+
+    /// It has been idle: the upstream may have closed it meanwhile. HTTP/2 says so itself.
+    pub(super) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.reused,
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Begins the exchange.
+    pub(super) fn exchange(
+        self,
+        config: &ClusterConfig,
+        method: Method,
+        buffer_limit: usize,
+    ) -> ClientExchange {
+        let limits = settings(config);
+        match self {
+            Self::Http1(connection) => ClientExchange::Http1(h1::ClientExchange::new(
+                connection,
+                limits,
+                method,
+                buffer_limit,
+            )),
+            Self::Http2(stream) => {
+                let settings = Http2Settings::new(config.http2, &limits, false);
+                let stream = ClientStream::new(*stream, settings, buffer_limit);
+                ClientExchange::Http2(Box::new(stream))
+            }
+        }
+    }
+}
+
+/// What a cluster's options say to the codec.
+fn settings(config: &ClusterConfig) -> Http1Settings {
+    let options = &config.http1;
+    Http1Settings {
+        enable_trailers: options.enable_trailers,
+        allow_chunked_length: options.allow_chunked_length,
+        send_fully_qualified_url: options.send_fully_qualified_url,
+        max_head_bytes: config.max_response_headers_kb as usize * 1024,
+        max_headers_count: config.max_headers_count as usize,
+        header_key_format: options.header_key_format,
+        ..Http1Settings::default()
+    }
+}

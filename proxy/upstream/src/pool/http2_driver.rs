@@ -1,0 +1,309 @@
+//! Drives one upstream HTTP/2 connection: its frames, its pings, and its end.
+
+use super::{
+    CloseReason, FailureReason, PoolFailure,
+    connect::Connected,
+    connection::PoolParts,
+    http2::{ConnectedParts, Http2Pool, Shared},
+};
+use crate::{
+    config::{ClusterConfig, Http2Keepalive},
+    stats::ClusterStats,
+};
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong,
+    client::{Builder, Connection, SendRequest},
+};
+use outrigger_transport::Stream;
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, sleep_until},
+};
+
+/// Stream errors that an upstream may cause on one connection. Which of them ends it, the HTTP floor decides.
+const STREAM_ERRORS: usize = 100;
+
+/// A connection before it ends, apart from what its streams share.
+pub(super) struct Driver {
+    codec: Connection<Metered, Bytes>,
+    pings: Option<(PingPong, Http2Keepalive)>,
+    expires: Option<Instant>,
+    /// As long as it lives, the codec leaves it to us to end the connection.
+    _hold: SendRequest<Bytes>,
+}
+
+/// Sends preface and settings; the peer's are not waited for.
+pub(super) async fn handshake(
+    connected: Connected,
+    parts: &PoolParts,
+) -> Result<(Shared, Driver), PoolFailure> {
+    let (stream, info, guard) = ConnectedParts::split(connected);
+    let expires = guard.expires();
+    let io = Metered {
+        stream,
+        stats: parts.stats.clone(),
+    };
+    let result = builder(&parts.config).handshake(io).await;
+    let (send, mut codec) = result.map_err(|error| PoolFailure {
+        reason: FailureReason::RemoteConnectionFailure(error.to_string().into()),
+        host: Some(parts.host_info()),
+    })?;
+    let keepalive = parts.config.http2.keepalive;
+    let pings = keepalive.and_then(|keepalive| Some((codec.ping_pong()?, keepalive)));
+    let hold = send.clone();
+    let shared = Shared::new(ConnectedParts { info, send, guard });
+    parts.codecs.http2().nghttp2_upstream_connections.inc();
+    Ok((
+        shared,
+        Driver {
+            _hold: hold,
+            codec,
+            pings,
+            expires,
+        },
+    ))
+}
+
+fn builder(config: &ClusterConfig) -> Builder {
+    let options = &config.http2;
+    // The codec counts 32 bytes for each line on top; the limit itself is the HTTP floor's business.
+    let lines = config.max_headers_count.saturating_mul(32);
+    let bytes = config.max_response_headers_kb.saturating_mul(2 * 1024);
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .header_table_size(options.hpack_table_size)
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .initial_max_send_streams(options.max_concurrent_streams as usize)
+        .initial_window_size(options.initial_stream_window_size)
+        .initial_connection_window_size(options.initial_connection_window_size)
+        .max_header_list_size(bytes.saturating_add(lines))
+        .max_local_error_reset_streams(Some(STREAM_ERRORS));
+    builder
+}
+
+/// Runs until the connection has ended.
+pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2Pool>) {
+    let stats = pool.parts.stats.clone();
+    let idle = pool.parts.config.idle_timeout;
+    let mut pinging = Pinging::new(&driver);
+    let mut goaway = false;
+    let reason = loop {
+        let idle_deadline = shared
+            .idle_since()
+            .and_then(|at| idle.map(|idle| at + idle));
+        let expires = driver.expires.filter(|_| !shared.is_retired());
+        let deadline = [idle_deadline, expires, pinging.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        let step = tokio::select! {
+            biased;
+            step = poll_fn(|cx| poll_codec(cx, &mut driver, &mut pinging, &shared, goaway)) => step,
+            () = shared.changed.notified() => Step::Look,
+            () = sleep(deadline) => Step::Due,
+        };
+        match step {
+            Step::Ended { remote } => {
+                break match remote {
+                    true => CloseReason::Remote,
+                    false => CloseReason::Local,
+                };
+            }
+            Step::GoAway { ended } => {
+                goaway = true;
+                stats.upstream_cx_close_notify.inc();
+                shared.retire();
+                if ended {
+                    break CloseReason::Local;
+                }
+            }
+            Step::Look => {}
+            Step::Due => {
+                let now = Instant::now();
+                let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+                if pinging.is_lost(now) {
+                    break CloseReason::Local;
+                }
+                if passed(expires) {
+                    stats.upstream_cx_max_duration_reached.inc();
+                    shared.retire();
+                } else if passed(idle_deadline) {
+                    stats.upstream_cx_idle_timeout.inc();
+                    break CloseReason::Local;
+                }
+                pinging.ping(&mut driver, now);
+            }
+        }
+        if shared.is_retired() && shared.idle_since().is_some() {
+            break CloseReason::Local;
+        }
+    };
+    // The streams learn of it, then the books are closed.
+    drop(driver);
+    while goaway && shared.idle_since().is_none() {
+        // The upstream has said that it leaves: nobody is cut off.
+        shared.changed.notified().await;
+    }
+    shared.bury(reason);
+    pool.ended();
+}
+
+/// What woke the driver.
+enum Step {
+    Ended {
+        remote: bool,
+    },
+    /// The upstream takes no further request; `ended`: and has closed.
+    GoAway {
+        ended: bool,
+    },
+    Look,
+    Due,
+}
+
+fn poll_codec(
+    cx: &mut Context<'_>,
+    driver: &mut Driver,
+    pinging: &mut Pinging,
+    shared: &Shared,
+    goaway: bool,
+) -> Poll<Step> {
+    if let Poll::Ready(result) = Pin::new(&mut driver.codec).poll(cx) {
+        let error = result.err();
+        let said_so = |error: &h2::Error| error.is_go_away() && error.is_remote();
+        if !goaway && (error.as_ref().is_some_and(said_so) || shared.is_going_away()) {
+            return Poll::Ready(Step::GoAway { ended: true });
+        }
+        return Poll::Ready(Step::Ended {
+            remote: !goaway && !error.is_some_and(|error| error.is_library()),
+        });
+    }
+    pinging.poll_pong(cx, driver);
+    if !goaway && !shared.is_retired() && shared.is_going_away() {
+        return Poll::Ready(Step::GoAway { ended: false });
+    }
+    Poll::Pending
+}
+
+async fn sleep(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// `connection_keepalive`.
+struct Pinging {
+    next: Option<Instant>,
+    lost: Option<Instant>,
+}
+
+impl Pinging {
+    fn new(driver: &Driver) -> Self {
+        let interval = interval(driver);
+        Self {
+            next: interval.map(|interval| Instant::now() + interval),
+            lost: None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.lost.or(self.next)
+    }
+
+    fn is_lost(&self, now: Instant) -> bool {
+        self.lost.is_some_and(|at| at <= now)
+    }
+
+    fn ping(&mut self, driver: &mut Driver, now: Instant) {
+        if self.lost.is_none()
+            && self.next.is_some_and(|at| at <= now)
+            && let Some((pings, keepalive)) = &mut driver.pings
+            && pings.send_ping(Ping::opaque()).is_ok()
+        {
+            self.lost = Some(now + keepalive.timeout);
+        }
+    }
+
+    fn poll_pong(&mut self, cx: &mut Context<'_>, driver: &mut Driver) {
+        let answered = match &mut driver.pings {
+            Some((pings, _)) if self.lost.is_some() => {
+                matches!(pings.poll_pong(cx), Poll::Ready(Ok(_)))
+            }
+            _ => false,
+        };
+        if answered {
+            self.lost = None;
+            self.next = interval(driver).map(|interval| Instant::now() + interval);
+        }
+    }
+}
+
+fn interval(driver: &Driver) -> Option<Duration> {
+    let (_, keepalive) = driver.pings.as_ref()?;
+    keepalive.next_interval()
+}
+
+/// The socket, with the cluster's count of its bytes.
+struct Metered {
+    stream: Stream,
+    stats: Arc<ClusterStats>,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let read = (buf.filled().len() - before) as u64;
+        this.stats.upstream_cx_rx_bytes_total.add(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
+        this.stats.upstream_cx_tx_bytes_total.add(written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
