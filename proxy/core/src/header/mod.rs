@@ -29,14 +29,43 @@ struct Span {
     len: u32,
 }
 
-/// A header line as the HTTP/1 codec writes it.
-#[derive(Clone, Debug)]
+/// A header line as the HTTP/1 codec writes it; each part is looked up when it is asked for.
+#[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    pub id: HeaderId,
-    pub name: &'a [u8],
-    pub value: &'a [u8],
-    /// Where [`HeaderMap::wire`] has `name: value` and CRLF, name in lower case and free of other line ends.
-    pub wire: Option<Range<usize>>,
+    map: &'a HeaderMap,
+    entry: &'a Entry,
+}
+
+impl<'a> Line<'a> {
+    #[inline]
+    pub fn id(&self) -> HeaderId {
+        self.entry.id
+    }
+
+    #[inline]
+    pub fn name(&self) -> &'a [u8] {
+        self.map.name_of(self.entry)
+    }
+
+    #[inline]
+    pub fn value(&self) -> &'a [u8] {
+        self.entry.value.of(&self.map.arena)
+    }
+
+    /// Where [`HeaderMap::wire`] has `name: value` and CRLF, name in lower case and free of other line ends: nobody has
+    /// changed the value since it was adopted, and the sender put one space before it and CRLF after it.
+    #[inline]
+    pub fn wire(&self) -> Option<Range<usize>> {
+        let (name, value) = (self.entry.name, self.entry.value);
+        let colon = name.start + name.len;
+        if name.len == 0 || colon + 2 != value.start {
+            return None;
+        }
+        let (colon, end) = (colon as usize, (value.start + value.len) as usize);
+        let separator = self.map.arena.get(colon..colon + 2)? == b": ";
+        let line_end = self.map.arena.get(end..end + 2)? == b"\r\n";
+        (separator & line_end).then_some(name.start as usize..end + 2)
+    }
 }
 
 impl Span {
@@ -194,12 +223,7 @@ impl HeaderMap {
 
     /// All lines in order, with where they stand as an HTTP/1 line, for that codec.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.entries.iter().map(|e| Line {
-            id: e.id,
-            name: self.name_of(e),
-            value: e.value.of(&self.arena),
-            wire: self.wire_of(e),
-        })
+        self.entries.iter().map(|entry| Line { map: self, entry })
     }
 
     /// Adopted bytes: lines whose ranges touch are written as one.
@@ -367,22 +391,12 @@ impl HeaderMap {
         e.id == name.id() && (e.id != HeaderId::Custom || e.name.of(&self.arena) == name.as_bytes())
     }
 
+    #[inline]
     fn name_of(&self, e: &Entry) -> &[u8] {
         match e.id {
             HeaderId::Custom => e.name.of(&self.arena),
             id => id.name().as_bytes(),
         }
-    }
-
-    /// The line as it would be written, if the adopted bytes have it just so: nobody has changed the value since, and
-    /// the sender put one space before it and CRLF after it.
-    #[inline]
-    fn wire_of(&self, e: &Entry) -> Option<Range<usize>> {
-        let (name, value) = (e.name.range(), e.value.range());
-        let between = self.arena.get(name.end..value.start)?;
-        let after = self.arena.get(value.end..value.end + 2)?;
-        (!name.is_empty() && between == b": " && after == b"\r\n")
-            .then_some(name.start..value.end + 2)
     }
 
     #[inline]
@@ -497,7 +511,7 @@ mod tests {
         let wire: Vec<_> = map
             .lines()
             .map(|line| {
-                let whole = line.wire.map(|range| map.wire(range));
+                let whole = line.wire().map(|range| map.wire(range));
                 String::from_utf8_lossy(whole.unwrap_or_default())
             })
             .collect();

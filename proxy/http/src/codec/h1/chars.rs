@@ -210,10 +210,22 @@ pub(super) fn is_blank(byte: u8) -> bool {
 }
 
 /// Without spaces and tabs at both ends.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+/// Without spaces and tabs in front.
+#[inline]
+pub(super) fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
+    bytes
+}
+
+/// Without spaces and tabs behind.
+#[inline]
+pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }

@@ -8,7 +8,7 @@ use super::chars::{count_splits, is_target, splits_lines};
 use super::framing::{decimal, is_upgrade};
 use super::{Framing, HeaderKeyFormat, reason_phrase};
 use bytes::BytesMut;
-use outrigger_core::{HeaderId, HeaderMap, Method, OriginalNames, Protocol, header::Line};
+use outrigger_core::{HeaderId, HeaderMap, HeaderSet, Method, OriginalNames, Protocol};
 
 /// A head that must not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +110,7 @@ fn request_head(
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let names = Names::of(headers, how.header_key_format);
-    let written = write_lines(out, headers, names, |id| id != HeaderId::TransferEncoding)?;
+    let written = write_lines(out, headers, names, FRAMING)?;
     let framing = if method == Method::Connect || is_upgrade(headers) {
         Framing::UntilClose
     } else if let Some(length) = written.length {
@@ -162,12 +162,14 @@ fn response_head(
 
     let no_length = status < 200 || status == 204;
     let own_connection = how.connection != ConnectionHeader::FromMap;
-    let written = write_lines(out, headers, names, |id| match id {
-        HeaderId::ContentLength => !no_length,
-        HeaderId::Connection => !own_connection,
-        HeaderId::TransferEncoding => false,
-        _ => true,
-    })?;
+    let mut skipped = FRAMING;
+    if no_length {
+        skipped = skipped.union(HeaderSet::of(&[HeaderId::ContentLength]));
+    }
+    if own_connection {
+        skipped = skipped.union(HeaderSet::of(&[HeaderId::Connection]));
+    }
+    let written = write_lines(out, headers, names, skipped)?;
     match how.connection {
         ConnectionHeader::FromMap => {}
         ConnectionHeader::Close => write_line(out, b"connection", b"close", names),
@@ -227,12 +229,24 @@ struct Written {
     length: Option<u64>,
 }
 
-/// All lines that `keep` allows, in the order of the map; `:authority` is `host`.
+/// What is written elsewhere: in the first line, or not at all on HTTP/1. `:authority` is the `host` line.
+const NO_LINES: HeaderSet = HeaderSet::of(&[
+    HeaderId::Method,
+    HeaderId::Path,
+    HeaderId::Scheme,
+    HeaderId::Protocol,
+    HeaderId::Status,
+]);
+
+/// The lines of a head that the codec writes by itself.
+const FRAMING: HeaderSet = NO_LINES.union(HeaderSet::of(&[HeaderId::TransferEncoding]));
+
+/// All lines but those of `skipped`, in the order of the map.
 fn write_lines(
     out: &mut BytesMut,
     headers: &HeaderMap,
     names: Names<'_>,
-    keep: impl Fn(HeaderId) -> bool,
+    skipped: HeaderSet,
 ) -> Result<Written, EncodeError> {
     let start = out.len();
     let mut length = None;
@@ -240,30 +254,33 @@ fn write_lines(
     // Lines that are still as they came, one behind the other, are copied as one.
     let mut run = 0..0;
     for line in headers.lines() {
-        let Line {
-            id, name, value, ..
-        } = line;
-        let name = match id {
-            HeaderId::Authority => b"host",
-            id if id.is_pseudo() || !keep(id) => continue,
-            HeaderId::Custom if name.first().is_none_or(|&b| b == b':') => continue,
-            _ => name,
-        };
+        let id = line.id();
+        if skipped.has(id) {
+            continue;
+        }
         if id == HeaderId::ContentLength {
+            let value = line.value();
             length = Some(decimal(value).ok_or(if splits_lines(value) {
                 EncodeError::LineBreak
             } else {
                 EncodeError::ContentLength
             })?);
         }
-        match line.wire.filter(|_| matches!(names, Names::LowerCase)) {
+        match line.wire().filter(|_| matches!(names, Names::LowerCase)) {
             Some(wire) if wire.start == run.end => run.end = wire.end,
             Some(wire) => {
                 out.extend_from_slice(headers.wire(std::mem::replace(&mut run, wire)));
             }
             None => {
+                let name = match id {
+                    HeaderId::Authority => b"host",
+                    _ => line.name(),
+                };
+                if name.first().is_none_or(|&b| b == b':') {
+                    continue;
+                }
                 out.extend_from_slice(headers.wire(std::mem::take(&mut run)));
-                write_line(out, name, value, names);
+                write_line(out, name, line.value(), names);
             }
         }
         lines += 1;
@@ -360,7 +377,7 @@ pub fn encode_last_chunk(
     let start = out.len();
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers
-        && let Err(error) = write_lines(out, trailers, Names::LowerCase, |_| true)
+        && let Err(error) = write_lines(out, trailers, Names::LowerCase, NO_LINES)
     {
         out.truncate(start);
         return Err(error);

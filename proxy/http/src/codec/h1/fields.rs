@@ -1,7 +1,7 @@
 //! Header and trailer lines from the wire into the header map, with balsa's leniencies: folded lines, bare CR, bare LF.
 
 use super::UnderscoreAction;
-use super::chars::{Survey, is_blank, token_length, trim};
+use super::chars::{Survey, is_blank, token_length, trim, trim_end, trim_start};
 use crate::codec::CodecError;
 use outrigger_core::{HeaderId, HeaderMap};
 use std::ops::Range;
@@ -53,12 +53,13 @@ pub(super) fn read_fields(
     start = 0;
     let mut ends = ends.iter().map(|&e| e as usize - first);
     while let Some(mut end) = ends.next() {
-        let content = content_end(fields, start, end);
-        if content == start {
+        let line = fields.get(start..end).unwrap_or_default();
+        let line = without_line_end(line);
+        if line.is_empty() {
             break;
         }
-        let colon = start + token_length(fields.get(start..content).unwrap_or_default());
-        if colon == start || colon == content || fields.get(colon) != Some(&b':') {
+        let length = token_length(line);
+        if length == 0 || line.get(length) != Some(&b':') {
             return Err(INVALID_LINE);
         }
         let mut folded = false;
@@ -68,11 +69,19 @@ pub(super) fn read_fields(
                 None => return Err(INVALID_LINE),
             }
         }
-        let name = start..colon;
-        let value = colon + 1..content_end(fields, colon + 1, end);
+        let name = start..start + length;
+        // A folded line goes on behind its own end.
+        let line = match folded {
+            false => line,
+            true => without_line_end(fields.get(start..end).unwrap_or_default()),
+        };
+        let after_colon = line.get(length + 1..).unwrap_or_default();
+        let value_and_rest = trim_start(after_colon);
+        let value = trim_end(value_and_rest);
+        let value_start = start + line.len() - value_and_rest.len();
         start = end;
         headers.remember(part(fields, &name));
-        found.bytes += name.len() + trimmed(fields, value.clone()).len() + b":\r\n".len();
+        found.bytes += length + value.len() + b":\r\n".len();
         if rules.underscores != UnderscoreAction::Allow && part(fields, &name).contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
                 found.dropped += 1;
@@ -82,12 +91,11 @@ pub(super) fn read_fields(
         }
         let id = if folded || bare_cr {
             let name = part(fields, &name);
-            headers.append_raw(name, trim(&unfold(name, part(fields, &value))?))
+            headers.append_raw(name, trim(&unfold(name, after_colon)?))
         } else {
-            let value = trimmed(fields, value);
             headers.append_adopted(
                 in_map(name.start)..in_map(name.end),
-                in_map(value.start)..in_map(value.end),
+                in_map(value_start)..in_map(value_start + value.len()),
             )
         };
         if id == HeaderId::ContentLength {
@@ -107,28 +115,13 @@ fn part<'a>(fields: &'a [u8], range: &Range<usize>) -> &'a [u8] {
     fields.get(range.clone()).unwrap_or_default()
 }
 
-/// Where a line that ends at `end` has its line end: an LF, and a CR before it.
+/// A line without its LF and the CR before it.
 #[inline]
-fn content_end(fields: &[u8], start: usize, end: usize) -> usize {
-    let lf = end.saturating_sub(1).max(start);
-    if lf > start && fields.get(lf - 1) == Some(&b'\r') {
-        lf - 1
-    } else {
-        lf
+fn without_line_end(line: &[u8]) -> &[u8] {
+    match line {
+        [content @ .., b'\r', b'\n'] | [content @ .., b'\n'] => content,
+        other => other,
     }
-}
-
-/// A range without the blanks at both its ends.
-#[inline]
-fn trimmed(fields: &[u8], mut range: Range<usize>) -> Range<usize> {
-    let blank = |at: usize| fields.get(at).copied().is_some_and(is_blank);
-    while !range.is_empty() && blank(range.start) {
-        range.start += 1;
-    }
-    while !range.is_empty() && blank(range.end - 1) {
-        range.end -= 1;
-    }
-    range
 }
 
 /// Envoy drops every CR and LF inside a value; the blanks of a folded line stay. A bare CR inside a header that says
