@@ -61,7 +61,7 @@ pub fn benches(c: &mut Criterion) {
             method: Method::Get,
             end_stream: false,
             connection: ConnectionHeader::FromMap,
-            header_key_format: HeaderKeyFormat::Default,
+            header_key_format: HeaderKeyFormat::default(),
         };
         b.iter(|| {
             buffer.clear();

@@ -39,9 +39,9 @@ pub fn benches(c: &mut Criterion) {
         ("random", "RANDOM", false),
     ] {
         let cluster = cluster(policy, weighted);
-        assert!(cluster.pick(&LbContext::new()).is_some());
+        assert!(cluster.pick(&mut LbContext::new()).is_some());
         c.bench_function(&format!("lb/pick/{name}"), |b| {
-            b.iter(|| black_box(cluster.pick(&LbContext::new())));
+            b.iter(|| black_box(cluster.pick(&mut LbContext::new())));
         });
     }
 }
