@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod downstream;
+mod http2;
 mod timeouts;
 mod upstream;
 

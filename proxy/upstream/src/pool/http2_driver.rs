@@ -29,8 +29,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Stream errors that an upstream may cause on one connection. Which of them ends it, the HTTP floor decides.
-const STREAM_ERRORS: usize = 100;
+/// How long a stream that we have reset is remembered.
+const RESET_MEMORY: Duration = Duration::from_secs(30);
 
 /// A connection before it ends, apart from what its streams share.
 pub(super) struct Driver {
@@ -87,7 +87,9 @@ fn builder(config: &ClusterConfig) -> Builder {
         .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
         .max_header_list_size(bytes.saturating_add(lines))
-        .max_local_error_reset_streams(Some(STREAM_ERRORS));
+        // What an upstream still sends for requests that were given up is dropped, and is no error.
+        .max_concurrent_reset_streams(2 * options.max_concurrent_streams.min(1024) as usize)
+        .reset_stream_duration(RESET_MEMORY);
     builder
 }
 

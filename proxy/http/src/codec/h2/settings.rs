@@ -3,9 +3,12 @@
 use crate::codec::h1::{Http1Settings, UnderscoreAction};
 use h2::server::Builder;
 use outrigger_upstream::config::Http2Options;
+use std::time::Duration;
 
 /// Streams that clients reset before they were looked at; Envoy's `overload.premature_reset_total_stream_count`.
 const PENDING_RESETS: usize = 500;
+/// How long a stream that we have reset is remembered: what its client had sent already is dropped, and is no error.
+const RESET_MEMORY: Duration = Duration::from_secs(30);
 /// Stream errors that a connection may cause where one is not its end already.
 const STREAM_ERRORS: usize = 100;
 
@@ -44,6 +47,11 @@ impl Http2Settings {
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
+    /// All streams of a client may be reset at once, and as many again before it hears of that.
+    fn remembered_resets(&self) -> usize {
+        2 * self.options.max_concurrent_streams.min(1024) as usize
+    }
+
     /// The downstream side.
     pub fn server(&self) -> Builder {
         let mut builder = Builder::new();
@@ -55,6 +63,8 @@ impl Http2Settings {
             .initial_connection_window_size(options.initial_connection_window_size)
             .max_header_list_size(self.max_header_list_size())
             .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_concurrent_reset_streams(self.remembered_resets())
+            .reset_stream_duration(RESET_MEMORY)
             .max_local_error_reset_streams(Some(if self.stream_errors {
                 STREAM_ERRORS
             } else {
