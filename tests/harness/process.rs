@@ -70,12 +70,17 @@ impl Process {
     pub fn spawn(role: Role, bootstrap: &Path, dir: &Path, more: &[String]) -> Result<Self> {
         let stderr = dir.join("stderr.txt");
         let errors = File::create(&stderr)?;
+        // Neither program takes an option twice.
+        let concurrency: &[&str] = if more.iter().any(|argument| argument == "--concurrency") {
+            &[]
+        } else {
+            &["--concurrency", "1"]
+        };
         let child = Command::new(binary(role)?)
             .arg("-c")
             .arg(bootstrap)
+            .args(concurrency)
             .args([
-                "--concurrency",
-                "1",
                 "--disable-hot-restart",
                 "--file-flush-interval-msec",
                 "50",
@@ -122,6 +127,10 @@ impl Process {
             std::thread::sleep(Duration::from_millis(10));
         }
         None
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn output(&self) -> String {
