@@ -18,6 +18,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
+        Ok(cli::Command::Tell(text)) => {
+            eprint!("{text}");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -178,5 +178,27 @@ fn reads_envoys_command_line() {
     assert!(String::from_utf8_lossy(&version.stdout).contains("  version: "));
     let wrong = run(&["--bogus"]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&wrong.stderr).starts_with("PARSE ERROR: Argument: --bogus\n"));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.starts_with("PARSE ERROR: Argument: --bogus\n"));
+    assert!(said.contains("\n\nBrief USAGE: \n   "));
+    let version = run(&["--hot-restart-version"]);
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(version.stdout, b"");
+    assert_eq!(version.stderr, b"disabled");
+}
+
+#[test]
+fn init_only_ends_well_before_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_service, service_port) = ports::listen().unwrap();
+    let free = || ports::free().unwrap();
+    let path = bootstrap(dir.path(), free(), free(), service_port);
+    let path = path.to_str().unwrap();
+    let good = run(&["--mode", "init_only", "-c", path]);
+    assert_eq!(good.status.code(), Some(0));
+    assert_eq!(good.stdout, b"");
+    assert!(!String::from_utf8_lossy(&good.stderr).contains("starting workers"));
+    let taken = bootstrap(dir.path(), free(), service_port, 1);
+    let bad = run(&["--mode", "init_only", "-c", taken.to_str().unwrap()]);
+    assert_eq!(bad.status.code(), Some(1));
 }

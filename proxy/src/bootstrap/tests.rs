@@ -6,7 +6,7 @@ fn options(args: &[&str]) -> Options {
     let args = ["outrigger"].iter().chain(args).map(Into::into);
     match parse(args).unwrap() {
         Command::Run(options) => *options,
-        Command::Print(text) => panic!("{text}"),
+        Command::Print(text) | Command::Tell(text) => panic!("{text}"),
     }
 }
 

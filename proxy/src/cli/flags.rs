@@ -83,7 +83,7 @@ pub(super) const FLAGS: &[Flag] = &[
             "stats-tag",
             Text,
             "A tag for all stats, as ``tag:value``. The name of a tag is alphanumeric; its value has no '.' (dot). May be \
-             repeated, but not with two values for one tag.",
+             repeated.",
         )
     },
     flag(
@@ -124,8 +124,8 @@ pub(super) const FLAGS: &[Flag] = &[
     flag(
         "mode",
         Text,
-        "One of 'serve' (default; validate configs and then serve traffic normally) or 'validate' (validate configs and \
-         exit).",
+        "One of 'serve' (default; validate configs and then serve traffic normally), 'validate' (validate configs and \
+         exit), or 'init_only' (start without serving traffic and exit).",
     ),
     flag(
         "parent-shutdown-time-s",

@@ -17,6 +17,8 @@ pub enum Command {
     Run(Box<Options>),
     /// Text for standard output; the process then exits with 0.
     Print(String),
+    /// The same for standard error, which is where Envoy writes its hot restart version.
+    Tell(String),
 }
 
 /// A command line that Envoy would refuse; the text goes to standard error, the exit code is 1.
@@ -31,6 +33,8 @@ pub enum Mode {
     Serve,
     /// Checks the configuration and exits.
     Validate,
+    /// Starts as if to serve, binds included, and exits before anything is served.
+    InitOnly,
 }
 
 /// `--drain-strategy`.
@@ -87,6 +91,20 @@ pub struct Options {
     pub base_id: u32,
     pub restart_epoch: u32,
     pub disable_hot_restart: bool,
+    /// What only `/server_info` repeats.
+    pub shown: Shown,
+}
+
+/// Options of what this proxy does not have: hot restart, mutex tracing, stack traces. They change nothing.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub use_dynamic_base_id: bool,
+    pub base_id_path: String,
+    pub skip_hot_restart_on_no_parent: bool,
+    pub skip_hot_restart_parent_stats: bool,
+    pub socket_path: String,
+    pub enable_mutex_tracing: bool,
+    pub log_stacktrace_single_entry: bool,
 }
 
 /// The format of a log line unless `--log-format` says otherwise, in spdlog's notation.
@@ -127,6 +145,15 @@ impl Options {
             base_id: 0,
             restart_epoch: 0,
             disable_hot_restart: false,
+            shown: Shown {
+                use_dynamic_base_id: false,
+                base_id_path: String::new(),
+                skip_hot_restart_on_no_parent: false,
+                skip_hot_restart_parent_stats: false,
+                socket_path: "@envoy_domain_socket".to_owned(),
+                enable_mutex_tracing: false,
+                log_stacktrace_single_entry: false,
+            },
         }
     }
 }
@@ -165,9 +192,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
             })?,
         };
         match flag.name {
-            "hot-restart-version" => return Ok(Command::Print("disabled".to_owned())),
+            "hot-restart-version" => return Ok(Command::Tell("disabled".to_owned())),
             _ => options.set(flag, value, &program)?,
         }
+    }
+    let components = &options.component_log_level_text;
+    if !components.is_empty() {
+        if options.fine_grain_logging {
+            let reason = "--component-log-level will not work with --enable-fine-grain-logging";
+            return Err(Error(format!("error: {reason}")));
+        }
+        options.component_log_level = log_level::components(components).map_err(Error)?;
     }
     if !options.admin_address_path.is_empty() && options.admin_address_path.contains('\0') {
         return Err(Error("error: invalid admin address path".to_owned()));
@@ -177,7 +212,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
 
 fn parse_error(program: &str, argument: &str, reason: &str) -> Error {
     Error(format!(
-        "PARSE ERROR: Argument: {argument}\n             {reason}\n\n{}\nFor complete USAGE and HELP type: \n   {program} --help\n\n{argument} -- {reason}",
+        "PARSE ERROR: Argument: {argument}\n             {reason}\n\nBrief USAGE: \n{}\nFor complete USAGE and HELP type: \n   {program} --help\n\n{argument} -- {reason}",
         help::brief(program)
     ))
 }
@@ -185,11 +220,15 @@ fn parse_error(program: &str, argument: &str, reason: &str) -> Error {
 impl Options {
     fn set(&mut self, flag: &'static Flag, value: String, program: &str) -> Result<(), Error> {
         let number = || -> Result<u32, Error> {
-            value.parse().map_err(|_| {
+            unsigned(&value).ok_or_else(|| {
                 let reason = format!("Couldn't read argument value from string '{value}'");
                 parse_error(program, &format!("(--{})", flag.name), &reason)
             })
         };
+        if flag.kind == Kind::Number && value.is_empty() {
+            // Envoy reads nothing from it and keeps the default.
+            return Ok(());
+        }
         match flag.name {
             "config-path" => self.config_path = value,
             "config-yaml" => self.config_yaml = value,
@@ -214,7 +253,6 @@ impl Options {
                 })?;
             }
             "component-log-level" => {
-                self.component_log_level = log_level::components(&value).map_err(Error)?;
                 self.component_log_level_text = value;
             }
             "log-format" => self.log_format = Some(value),
@@ -232,26 +270,55 @@ impl Options {
             "file-flush-min-size-kb" => self.file_flush_min_size_kb = number()?,
             "local-address-ip-version" => self.local_address_ip_version = ip_version(&value)?,
             "admin-address-path" => self.admin_address_path = value,
-            "stats-tag" => self.stats_tags.push(stats_tag(&value, &self.stats_tags)?),
+            "stats-tag" => self.stats_tags.push(stats_tag(&value)?),
             "disable-extensions" => {
-                self.disabled_extensions = value.split(',').map(str::to_owned).collect();
+                self.disabled_extensions = match value.is_empty() {
+                    true => Vec::new(),
+                    false => value.split(',').map(str::to_owned).collect(),
+                };
             }
             "base-id" => self.base_id = number()?,
             "restart-epoch" => self.restart_epoch = number()?,
             "disable-hot-restart" => self.disable_hot_restart = true,
-            // The rest speaks of hot restart, core dumps and mutex tracing, which this proxy does not have: it is read, so
-            // that a command line written for Envoy works, and changes nothing.
+            "use-dynamic-base-id" => self.shown.use_dynamic_base_id = true,
+            "base-id-path" => self.shown.base_id_path = value,
+            "skip-hot-restart-on-no-parent" => self.shown.skip_hot_restart_on_no_parent = true,
+            "skip-hot-restart-parent-stats" => self.shown.skip_hot_restart_parent_stats = true,
+            "socket-path" => self.shown.socket_path = value,
+            "enable-mutex-tracing" => self.shown.enable_mutex_tracing = true,
+            "log-stacktrace-single-entry" => self.shown.log_stacktrace_single_entry = true,
+            // `--enable-core-dump` and `--socket-mode` are read, so that a command line written for Envoy works; not even
+            // Envoy's `/server_info` repeats them.
             _ => {}
         }
         Ok(())
     }
 }
 
+/// A number as a C++ stream reads it, which is what Envoy does: white space and a sign may lead, and a negative number
+/// counts from the other end.
+fn unsigned(text: &str) -> Option<u32> {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = digits.parse().ok()?;
+    Some(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}
+
 fn mode(value: &str) -> Result<Mode, Error> {
     match value {
         "serve" => Ok(Mode::Serve),
         "validate" => Ok(Mode::Validate),
-        "init_only" => Err(Error("error: mode 'init_only' is not supported".to_owned())),
+        "init_only" => Ok(Mode::InitOnly),
         _ => Err(Error(format!("error: unknown mode '{value}'"))),
     }
 }
@@ -274,7 +341,7 @@ fn ip_version(value: &str) -> Result<IpVersion, Error> {
     }
 }
 
-fn stats_tag(value: &str, earlier: &[(String, String)]) -> Result<(String, String), Error> {
+fn stats_tag(value: &str) -> Result<(String, String), Error> {
     let wrong = |reason: &str| Error(format!("error: misformatted stats-tag '{value}'{reason}"));
     let (name, tag) = value.split_once(':').ok_or_else(|| wrong(""))?;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
@@ -282,9 +349,6 @@ fn stats_tag(value: &str, earlier: &[(String, String)]) -> Result<(String, Strin
     }
     if tag.is_empty() || tag.contains('.') {
         return Err(wrong(&format!(" contains invalid char in '{tag}'")));
-    }
-    if earlier.iter().any(|(n, v)| n == name && v != tag) {
-        return Err(wrong(" has conflicting values for one tag"));
     }
     Ok((name.to_owned(), tag.to_owned()))
 }
@@ -298,7 +362,7 @@ mod tests {
         let args = ["outrigger"].iter().chain(args).map(OsString::from);
         match parse(args) {
             Ok(Command::Run(options)) => Ok(*options),
-            Ok(Command::Print(text)) => panic!("{text}"),
+            Ok(Command::Print(text) | Command::Tell(text)) => panic!("{text}"),
             Err(e) => Err(e.to_string()),
         }
     }
@@ -362,6 +426,14 @@ mod tests {
             (&["--mode", "foo"], "error: unknown mode 'foo'"),
             (&["-l", "foo"], "error: invalid log level specified 'foo'"),
             (
+                &[
+                    "--enable-fine-grain-logging",
+                    "--component-log-level",
+                    "foo:info",
+                ],
+                "error: --component-log-level will not work with --enable-fine-grain-logging",
+            ),
+            (
                 &["--component-log-level", "foo:info"],
                 "error: invalid component specified 'foo'",
             ),
@@ -377,6 +449,78 @@ mod tests {
             let error = options(args).unwrap_err();
             assert!(error.starts_with(start), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn numbers_are_those_of_a_stream() {
+        for (text, number) in [
+            ("3", Some(3)),
+            ("+3", Some(3)),
+            (" 3", Some(3)),
+            ("-1", Some(u32::MAX)),
+            ("-0", Some(0)),
+            ("3 ", None),
+            ("-", None),
+            ("+-3", None),
+            ("0x10", None),
+            ("4294967296", None),
+            ("-99999999999", None),
+        ] {
+            assert_eq!(unsigned(text), number, "{text}");
+        }
+        let parent = options(&["--parent-shutdown-time-s", ""]).unwrap();
+        assert_eq!(parent.parent_shutdown_time.as_secs(), 900);
+        let drain = options(&["--drain-time-s", "-1"]).unwrap().drain_time;
+        assert_eq!(drain, Duration::from_secs(u32::MAX.into()));
+    }
+
+    #[test]
+    fn what_is_not_used_is_repeated() {
+        let o = options(&[
+            "--use-dynamic-base-id",
+            "--base-id-path",
+            "/id",
+            "--skip-hot-restart-on-no-parent",
+            "--skip-hot-restart-parent-stats",
+            "--socket-path",
+            "@x",
+            "--enable-mutex-tracing",
+            "--log-stacktrace-single-entry",
+            "--enable-core-dump",
+            "--socket-mode",
+            "640",
+            "--mode",
+            "init_only",
+            "--disable-extensions",
+            "a,,b",
+            "--stats-tag",
+            "a:b",
+            "--stats-tag",
+            "a:c",
+        ]);
+        let shown = o.unwrap().to_json();
+        for (key, value) in [
+            ("use_dynamic_base_id", serde_json::json!(true)),
+            ("base_id_path", "/id".into()),
+            ("skip_hot_restart_on_no_parent", true.into()),
+            ("skip_hot_restart_parent_stats", true.into()),
+            ("socket_path", "@x".into()),
+            ("enable_mutex_tracing", true.into()),
+            ("log_stacktrace_single_entry", true.into()),
+            ("enable_core_dump", false.into()),
+            ("socket_mode", 0.into()),
+            ("mode", "InitOnly".into()),
+            ("disabled_extensions", serde_json::json!(["a", "", "b"])),
+            ("stats_tag", serde_json::json!(["a:b", "a:c"])),
+        ] {
+            assert_eq!(shown[key], value, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_hot_restart_version_goes_to_standard_error() {
+        let args = ["outrigger", "--hot-restart-version"].map(OsString::from);
+        assert!(matches!(parse(args), Ok(Command::Tell(text)) if text == "disabled"));
     }
 
     #[test]

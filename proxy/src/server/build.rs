@@ -96,7 +96,7 @@ pub fn parts(
     }));
     let listeners = ListenerManager::new(build.clone(), limit.clone()).with_drain(drain.clone());
     let listeners = match options.mode {
-        Mode::Serve => listeners,
+        Mode::Serve | Mode::InitOnly => listeners,
         Mode::Validate => listeners.without_binding(),
     };
     let none = Default::default();

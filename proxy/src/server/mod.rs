@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> ExitCode {
         );
     }
     let result = match options.mode {
-        Mode::Serve => serve(options, &loggers, started),
+        Mode::Serve | Mode::InitOnly => serve(options, &loggers, started),
         Mode::Validate => validate(options, &loggers, started),
     };
     let code = match result {
@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     };
-    if options.mode == Mode::Serve {
+    if options.mode != Mode::Validate {
         tracing::info!(target: "main", "exiting");
     }
     code
@@ -129,6 +129,10 @@ async fn serve_on_main(
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
     let admin = start_admin(&bootstrap, options, &context)?;
     let parts = build::parts(&bootstrap, options, context, started)?;
+    if options.mode == Mode::InitOnly {
+        // As Envoy: nothing waits for clusters to be warm.
+        return Ok(());
+    }
     life.on_reopen_logs({
         let loggers = loggers.clone();
         let access_logs = parts.context.log_manager.clone();

@@ -25,9 +25,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// Envoy's rule: the extension decides, and what it does not know is JSON.
+    /// Envoy's rule: the extension decides, in whatever case it is written, and what it does not know is JSON.
     pub fn of(path: &Path) -> Self {
-        match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        match extension.map(str::to_ascii_lowercase).as_deref() {
             Some("yaml" | "yml") => Self::Yaml,
             Some("pb") => Self::Binary,
             Some("pb_text") => Self::Text,
@@ -141,6 +142,8 @@ mod tests {
         for (name, format) in [
             ("a.yaml", Format::Yaml),
             ("a.yml", Format::Yaml),
+            ("a.YAML", Format::Yaml),
+            ("a.Pb_Text", Format::Text),
             ("a.pb", Format::Binary),
             ("a.pb_text", Format::Text),
             ("a.json", Format::Json),
