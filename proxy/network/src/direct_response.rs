@@ -3,10 +3,11 @@
 use envoy_api::pb::envoy::extensions::filters::network::direct_response::v3::Config as Proto;
 use outrigger_core::{ConfigError, StreamInfo, data_source, error::ConfigResult};
 use outrigger_transport::Stream;
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, future::poll_fn, io, task::ready, time::Duration};
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-/// How long a client may take to make room for bytes that do not fit its window, as Envoy's `delayed_close_timeout`.
+/// How long a client may take to make room for bytes that do not fit its window and then to close its side, as Envoy's
+/// `delayed_close_timeout`.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The compiled filter.
@@ -26,14 +27,41 @@ impl DirectResponse {
         })
     }
 
-    /// Answers one connection. What the client sends is not read.
+    /// Answers one connection. What the client sends is dropped.
     pub async fn serve(&self, mut stream: Stream, info: &mut StreamInfo) {
         info.details = Cow::Borrowed("direct_response");
         info.body_bytes_sent = self.response.len() as u64;
         // A client that has gone, or that does not read, gets nothing more in either case.
-        let _ = timeout(PATIENCE, stream.write_all(&self.response)).await;
-        info.timing.complete = Some(info.elapsed());
+        let _ = timeout(PATIENCE, async {
+            stream.write_all(&self.response).await?;
+            info.timing.complete = Some(info.elapsed());
+            stream.shutdown_write()?;
+            discard(&stream).await
+        })
+        .await;
+        if info.timing.complete.is_none() {
+            info.timing.complete = Some(info.elapsed());
+        }
     }
+}
+
+/// Reads to the end of what the client sends: a socket that is closed with unread bytes sends a RST, which may overtake
+/// the response.
+async fn discard(stream: &Stream) -> io::Result<()> {
+    poll_fn(|cx| {
+        // Not held while waiting: it would make every connection's task larger.
+        let mut scrap = [0; 2048];
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_read(&mut scrap) {
+                Ok(0) => return Ok(()).into(),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).into(),
+            }
+        }
+    })
+    .await
 }
 
 #[cfg(test)]

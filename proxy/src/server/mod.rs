@@ -234,9 +234,13 @@ fn start_admin(
         tracing::info!(target: "main", "No admin address given, so no admin HTTP server started.");
         return Ok(None);
     };
+    let wanted = config.address.clone();
     let cannot_bind = |error: std::io::Error| {
+        // As `strerror` has it, without Rust's number.
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
         Rejection(vec![format!(
-            "admin.address: cannot bind the admin interface: {error}"
+            "admin.address: cannot bind '{wanted}': {text}"
         )])
     };
     let admin = Admin::bind(config, &context.stats).map_err(cannot_bind)?;

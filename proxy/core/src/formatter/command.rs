@@ -175,6 +175,11 @@ impl Commands {
                 argument(command)?;
                 Operator::Duration(CommonDuration::compile(command)?)
             }
+            // Measured for HTTP/3 only.
+            "ROUNDTRIP_DURATION" => {
+                bare(command)?;
+                Operator::Null
+            }
             // Reads headers of Envoy's own that no proxy code sets.
             "STREAM_INFO_REQ" => {
                 argument(command)?;

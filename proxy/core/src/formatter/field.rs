@@ -42,6 +42,7 @@ fields! {
         "DOWNSTREAM_WIRE_BYTES_RECEIVED" => DownstreamWireBytesReceived,
         "DOWNSTREAM_WIRE_BYTES_SENT" => DownstreamWireBytesSent,
         "DURATION" => Duration,
+        "PACKETS_RETRANSMITTED" => PacketsRetransmitted,
         "REQUEST_DURATION" => RequestDuration,
         "REQUEST_HEADERS_BYTES" => RequestHeadersBytes,
         "REQUEST_TX_DURATION" => RequestTxDuration,
@@ -116,7 +117,7 @@ impl NumberField {
         Some(match self {
             Self::BytesReceived => info.body_bytes_received,
             // Only QUIC retransmits above the kernel.
-            Self::BytesRetransmitted => 0,
+            Self::BytesRetransmitted | Self::PacketsRetransmitted => 0,
             Self::BytesSent => info.body_bytes_sent,
             Self::ConnectionId => info.connection.id,
             Self::DownstreamRtt => millis(info.downstream_rtt.unwrap_or_default()),

@@ -95,14 +95,11 @@ fn cut(value: &[u8], max_len: usize) -> &[u8] {
     value.get(..max_len).unwrap_or(value)
 }
 
-/// A path and its query, without the `?`.
-fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+/// A path and its query, without the `?`; `None` without one.
+fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'?', path) {
-        Some(at) => (
-            path.get(..at).unwrap_or_default(),
-            path.get(at + 1..).unwrap_or_default(),
-        ),
-        None => (path, b""),
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..)),
+        None => (path, None),
     }
 }
 
@@ -206,11 +203,10 @@ impl QueryOperator {
 
     pub fn text(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>) -> Option<()> {
         let path = cx.request?.get(HeaderId::Path)?;
-        let query = split_query(path).1;
+        let query = split_query(path).1?;
         let start = out.len();
         match &self.key {
-            None if query.is_empty() => return None,
-            None if self.decoded => out.extend(decoded(query)),
+            None if self.decoded => readable(query, out),
             None => out.extend_from_slice(query),
             Some(key) => out.extend(decoded(parameter(query, key.as_bytes())?)),
         }
@@ -228,6 +224,30 @@ fn parameter<'q>(query: &'q [u8], key: &[u8]) -> Option<&'q [u8]> {
             .eq(key.iter().copied())
             .then(|| pair.get(at + 1..).unwrap_or_default())
     })
+}
+
+/// The decoding of `%QUERY_PARAMS(DECODED)%`: only escapes of characters that may stand in a log as they are. A `%` in front
+/// of two characters that are no hex digits is dropped, as Envoy does.
+fn readable(query: &[u8], out: &mut Vec<u8>) {
+    let mut rest = query;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        match tail {
+            [high, low, after @ ..] if *first == b'%' => {
+                let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
+                    continue;
+                };
+                let byte = high << 4 | low;
+                if byte.is_ascii_graphic() && !b"\"<>\\^{|}".contains(&byte) {
+                    out.push(byte);
+                    rest = after;
+                } else {
+                    out.push(b'%');
+                }
+            }
+            _ => out.push(*first),
+        }
+    }
 }
 
 /// Percent-decoding that leaves what is no valid escape as it stands; `+` is no space here.

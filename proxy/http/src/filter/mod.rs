@@ -194,9 +194,9 @@ fn compile_filter(proto: &Proto, last: bool) -> Result<Compiled, ConfigError> {
         }
     };
     let name = &proto.name;
-    let misplaced = |what: &str| {
+    let misplaced = |what: &str, extension: &str| {
         ConfigError::new(format!(
-            "Error: {what} filter named {name} of type {name} {}",
+            "Error: {what} filter named {name} of type {extension} {}",
             match last {
                 true => "is the last filter in a http filter chain.",
                 false => "must be the last filter in a http filter chain.",
@@ -204,11 +204,14 @@ fn compile_filter(proto: &Proto, last: bool) -> Result<Compiled, ConfigError> {
         ))
     };
     match type_name(&config.type_url) {
-        ROUTER if !last => Err(misplaced("terminal")),
+        ROUTER if !last => Err(misplaced("terminal", "envoy.filters.http.router")),
         ROUTER => Ok(Compiled::Router(RouterConfig::compile(&unpack_config::<
             RouterProto,
         >(config)?))),
-        HEADER_MUTATION if last => Err(misplaced("non-terminal")),
+        HEADER_MUTATION if last => Err(misplaced(
+            "non-terminal",
+            "envoy.filters.http.header_mutation",
+        )),
         HEADER_MUTATION => {
             let proto: HeaderMutationProto = unpack_config(config)?;
             Ok(Compiled::Filter(HttpFilter::HeaderMutation(

@@ -217,7 +217,8 @@ impl ActiveStream<'_> {
         self.info.timing.complete = Some(elapsed);
         self.logged = true;
         let codec = &self.connection.codec;
-        let (received, sent) = (codec.bytes_consumed(), codec.bytes_encoded());
+        // Envoy counts what it hands to its parser, which is all that was read, whether or not it was a request.
+        let (received, sent) = (codec.bytes_read(), codec.bytes_encoded());
         self.info.downstream_wire_bytes_received =
             received.saturating_sub(self.connection.consumed);
         self.info.downstream_wire_bytes_sent = sent.saturating_sub(self.encoded_before);

@@ -161,6 +161,7 @@ const PROXIED: &[(&str, &str, &str)] = &[
         "a=1&b=2&q=%zz",
         "\"a=1&b=2&q=%zz\"",
     ),
+    ("%QUERY_PARAMS(DECODED):2%", "a=", "\"a=\""),
     ("%QUERY_PARAMS:4%", "a=1&", "\"a=1&\""),
     ("%ENVIRONMENT(NO_SUCH_VARIABLE)%", "-", "\"-\""),
     (
