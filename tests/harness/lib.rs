@@ -18,6 +18,7 @@ pub mod normalise;
 pub mod ports;
 pub mod process;
 pub mod report;
+pub mod running;
 pub mod side;
 pub mod socket;
 pub mod stats;

@@ -281,14 +281,18 @@ fn check_pipe(path: &str, mode: u32) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// `use_original_dst` brings its filter with it, behind those that are given.
 fn listener_filters(proto: &Proto, stats: &Store) -> Result<Box<[ListenerFilter]>, ConfigError> {
-    proto
+    let given = proto
         .listener_filters
         .iter()
         .enumerate()
         .map(|(index, filter)| {
             ListenerFilter::compile(filter, stats).at_index("listener_filters", index)
-        })
+        });
+    let implied = proto.use_original_dst.unwrap_or(false);
+    given
+        .chain(implied.then(|| Ok(ListenerFilter::original_dst())))
         .collect()
 }
 

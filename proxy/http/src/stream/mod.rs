@@ -490,14 +490,19 @@ impl<'a> ActiveStream<'a> {
     }
 }
 
+/// The details of a stream whose connection went with its worker.
+const CUT_OFF: &str =
+    "downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)";
+
 impl Drop for ActiveStream<'_> {
-    /// A stream that is dropped before its end was cut off with its connection; the log says so.
+    /// A stream that is dropped before its end was cut off with its connection, as the process or the listener went; the
+    /// log says so in Envoy's words.
     fn drop(&mut self) {
         if !self.logged {
             self.connection.hcm.stats.downstream_rq_rx_reset.inc();
             self.info
                 .set_flag(ResponseFlag::DownstreamConnectionTermination);
-            self.info.details = Cow::Borrowed("downstream_local_disconnect");
+            self.info.details = Cow::Borrowed(CUT_OFF);
             self.log();
         }
         self.connection.hcm.stats.downstream_rq_active.dec();

@@ -13,6 +13,14 @@ use envoy_api::{
 use outrigger_core::{ConfigError, error::ConfigResult, stats::Store};
 
 impl ListenerFilter {
+    /// The `original_dst` filter as a listener with `use_original_dst` has it without naming it.
+    pub fn original_dst() -> Self {
+        Self {
+            kind: Kind::OriginalDst,
+            disabled: None,
+        }
+    }
+
     /// All filters of one kind share their stats, which are there once one is configured.
     pub fn compile(proto: &Proto, stats: &Store) -> Result<Self, ConfigError> {
         let Proto {
