@@ -61,6 +61,11 @@ impl Lifecycle {
         self.health_checks_fail.store(fail, Relaxed);
     }
 
+    /// Whether `/healthcheck/fail` was the last of the two.
+    pub fn health_checks_fail(&self) -> bool {
+        self.health_checks_fail.load(Relaxed)
+    }
+
     /// Asks the process to end, at once and with exit code 0.
     pub fn shutdown(&self) {
         self.shutdown.send_replace(true);

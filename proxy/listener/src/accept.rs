@@ -121,12 +121,14 @@ impl Acceptor {
     /// `None` if a limit is reached.
     fn permits(&self) -> Option<[Option<ConnectionPermit>; 2]> {
         let (listener, stats) = (&self.listener, &self.listener.stats);
-        let global = match &listener.global_limit {
-            Some(limit) => Some(limit.acquire().or_else(|| {
+        let limit = &listener.global_limit;
+        let global = if listener.ignores_global_limit {
+            limit.exempt()
+        } else {
+            Some(limit.acquire().or_else(|| {
                 stats.downstream_global_cx_overflow.inc();
                 None
-            })?),
-            None => None,
+            })?)
         };
         let own = listener.limit.acquire().or_else(|| {
             stats.downstream_cx_overflow.inc();

@@ -122,7 +122,8 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
             &format!("envoy.resource_limits.listener.{name}.connection_limit"),
             &context.runtime,
         ))),
-        global_limit: (!proto.ignore_global_conn_limit).then(|| shared.global_limit.clone()),
+        global_limit: shared.global_limit.clone(),
+        ignores_global_limit: proto.ignore_global_conn_limit,
         clusters: shared.build.clusters.clone(),
         directory: shared.directory.clone(),
         worker_stats: (0..workers)

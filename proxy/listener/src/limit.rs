@@ -11,6 +11,7 @@ use std::sync::{
 pub struct ConnectionLimit {
     max: RuntimeUint64,
     open: AtomicU64,
+    counts_exempt: bool,
 }
 
 /// One open connection.
@@ -25,7 +26,15 @@ impl ConnectionLimit {
         Self {
             max,
             open: AtomicU64::new(0),
+            counts_exempt: false,
         }
+    }
+
+    /// What it never stops takes room all the same. In Envoy this is so for the limit from the runtime, not for the one of
+    /// the overload manager.
+    pub fn counting_exempt(mut self) -> Self {
+        self.counts_exempt = true;
+        self
     }
 
     /// Connections that are open now.
@@ -35,6 +44,16 @@ impl ConnectionLimit {
 
     pub fn max(&self) -> u64 {
         self.max.get()
+    }
+
+    /// A connection that this limit never stops; `None` if it does not even count.
+    pub fn exempt(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        self.counts_exempt.then(|| {
+            self.open.fetch_add(1, Relaxed);
+            ConnectionPermit {
+                limit: self.clone(),
+            }
+        })
     }
 
     /// Room for one more.
@@ -68,5 +87,17 @@ mod tests {
         drop(first);
         assert!(limit.acquire().is_some());
         assert_eq!(limit.open(), 0);
+        assert!(limit.exempt().is_none());
+    }
+
+    #[test]
+    fn what_is_exempt_can_take_room() {
+        let limit = ConnectionLimit::new(RuntimeUint64::fixed(1)).counting_exempt();
+        let limit = Arc::new(limit);
+        let both = (limit.exempt(), limit.exempt());
+        assert_eq!(limit.open(), 2);
+        assert!(limit.acquire().is_none());
+        drop(both);
+        assert!(limit.acquire().is_some());
     }
 }

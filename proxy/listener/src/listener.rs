@@ -36,8 +36,10 @@ pub struct Listener {
     pub(crate) max_accepts_per_event: Option<NonZeroU32>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) limit: Arc<ConnectionLimit>,
-    /// The process's limit, unless `ignore_global_conn_limit`.
-    pub(crate) global_limit: Option<Arc<ConnectionLimit>>,
+    /// The process's limit.
+    pub(crate) global_limit: Arc<ConnectionLimit>,
+    /// `ignore_global_conn_limit`.
+    pub(crate) ignores_global_limit: bool,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) access_logs: AccessLogs,

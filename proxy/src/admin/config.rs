@@ -28,10 +28,7 @@ pub const FIELDS: &[Message] = &[Message {
         ("profile_path", Ignored("there is no CPU profiler")),
         ("address", USED),
         ("socket_options", USED),
-        (
-            "ignore_global_conn_limit",
-            Ignored("connections to the admin interface never count"),
-        ),
+        ("ignore_global_conn_limit", USED),
         ("allow_paths", USED),
     ],
 }];
@@ -44,6 +41,8 @@ pub struct AdminConfig {
     /// Of path and query; empty allows all.
     pub allow_paths: Vec<StringMatcher>,
     pub access_logs: AccessLogs,
+    /// The process's limit of connections never stops one to the admin interface; it counts all the same.
+    pub ignore_global_conn_limit: bool,
 }
 
 impl AdminConfig {
@@ -65,6 +64,7 @@ impl AdminConfig {
             socket_options,
             allow_paths,
             access_logs: access_logs(proto, services)?,
+            ignore_global_conn_limit: proto.ignore_global_conn_limit,
         }))
     }
 

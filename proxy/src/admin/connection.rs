@@ -7,7 +7,10 @@ use outrigger_http::stats::{HcmStats, ListenerHttpStats};
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::{Instant, SystemTime},
 };
@@ -53,6 +56,16 @@ impl AdminStats {
         }
     }
 
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> u64 {
+        self.listener.downstream_cx_active.get()
+    }
+
+    /// A connection for which there was no room.
+    pub fn overflow(&self) {
+        self.listener.downstream_global_cx_overflow.inc();
+    }
+
     /// Counts a connection until the guard is dropped.
     pub fn connection(&self) -> OpenConnection {
         self.http.downstream_cx_total.inc();
@@ -69,6 +82,7 @@ impl AdminStats {
         OpenConnection {
             stats: self.clone(),
             since: Instant::now(),
+            closes: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +107,15 @@ fn milliseconds(since: Instant) -> u64 {
 pub struct OpenConnection {
     stats: AdminStats,
     since: Instant,
+    /// The last answer said that it would be closed; else it is the client that closes.
+    closes: AtomicBool,
+}
+
+impl OpenConnection {
+    /// This side will close it.
+    pub fn close(&self) {
+        self.closes.store(true, Relaxed);
+    }
 }
 
 impl Drop for OpenConnection {
@@ -101,6 +124,10 @@ impl Drop for OpenConnection {
         http.downstream_cx_active.dec();
         http.downstream_cx_http1_active.dec();
         http.downstream_cx_destroy.inc();
+        match self.closes.load(Relaxed) {
+            true => http.downstream_cx_destroy_local.inc(),
+            false => http.downstream_cx_destroy_remote.inc(),
+        }
         http.downstream_cx_length_ms
             .record(milliseconds(self.since));
         listener.downstream_cx_active.dec();

@@ -23,6 +23,7 @@ mod state;
 mod stats;
 
 pub use config::{AdminConfig, FIELDS};
+pub use connection::AdminStats;
 pub use server::Admin;
 pub use state::{
     AdminState, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging, NoAdminLayer, Runtime,

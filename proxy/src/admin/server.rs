@@ -2,7 +2,7 @@
 
 use super::{
     config::AdminConfig,
-    connection::{self, AdminStats, Metered},
+    connection::{self, AdminStats, Metered, OpenConnection},
     endpoints::ENDPOINTS,
     home,
     log::{self, Record},
@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use outrigger_core::{Address, ConnectionInfo, stats::Store};
+use outrigger_listener::{ConnectionLimit, ConnectionPermit};
 use outrigger_transport::listen::{self, ListenOptions};
 use std::{convert::Infallible, io, net, os::unix, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -72,12 +73,18 @@ impl Admin {
         }
     }
 
-    /// Answers requests until it is dropped; connections that are open then live on until their clients leave.
-    pub async fn serve(self, state: Arc<AdminState>) {
+    pub fn stats(&self) -> &AdminStats {
+        &self.stats
+    }
+
+    /// Answers requests until it is dropped; connections that are open then live on until their clients leave. `limit` is
+    /// that of the process, if connections to here count.
+    pub async fn serve(self, state: Arc<AdminState>, limit: Option<Arc<ConnectionLimit>>) {
         let server = Arc::new(Server {
             config: self.config,
             state,
             stats: self.stats,
+            limit,
         });
         loop {
             let accepted = match &self.socket {
@@ -99,24 +106,41 @@ impl Admin {
     }
 }
 
+/// The process has as many connections as it may.
+struct NoRoom;
+
 /// What all connections share.
 struct Server {
     config: AdminConfig,
     state: Arc<AdminState>,
     stats: AdminStats,
+    limit: Option<Arc<ConnectionLimit>>,
 }
 
 impl Server {
+    /// Whether there is room for a connection, and what holds it.
+    fn room(&self) -> Result<Option<ConnectionPermit>, NoRoom> {
+        match &self.limit {
+            None => Ok(None),
+            Some(limit) if self.config.ignore_global_conn_limit => Ok(limit.exempt()),
+            Some(limit) => limit.acquire().map(Some).ok_or(NoRoom),
+        }
+    }
+
     fn spawn<S>(self: Arc<Self>, stream: S, (local, remote): (Address, Address))
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let Ok(permit) = self.room() else {
+            return self.stats.overflow();
+        };
         tokio::spawn(async move {
-            let _open = self.stats.connection();
+            let _permit = permit;
+            let open = self.stats.connection();
             let io = TokioIo::new(Metered::new(stream, self.stats.http.clone()));
             let id = self.state.clusters.next_connection_id();
             let info = log::connection(id, local, remote);
-            let service = service_fn(|request| self.answer(request, &info));
+            let service = service_fn(|request| self.answer(request, &info, &open));
             // An error is the client's; it has been told what there was to tell.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(io, service)
@@ -128,6 +152,7 @@ impl Server {
         &self,
         request: Request<Incoming>,
         connection: &Arc<ConnectionInfo>,
+        open: &OpenConnection,
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let logs = &self.config.access_logs;
@@ -142,6 +167,7 @@ impl Server {
         });
         let mut active = self.stats.request(record);
         if head.version == Version::HTTP_10 {
+            open.close();
             let mut response = Response::new(Body::from("Upgrade Required".to_owned()));
             *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
             let headers = response.headers_mut();
@@ -174,6 +200,7 @@ impl Server {
         headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
         // hyper would write it last; Envoy writes it before the coding.
         if wants_close(&head.headers) {
+            open.close();
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(

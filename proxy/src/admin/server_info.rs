@@ -7,6 +7,7 @@ use super::{
 };
 use http::StatusCode;
 use serde_json::json as object;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Hot restart is not offered, so the answer is that of `--disable-hot-restart`.
 const HOT_RESTART_VERSION: &str = "disabled";
@@ -61,9 +62,28 @@ pub fn certs(_: &AdminState, _: &Params) -> Reply {
     Reply::json(&object!({"certificates": []}))
 }
 
-/// Static resources are ready at once: no target is ever waited for.
-pub fn init_dump(_: &AdminState, _: &Params) -> Reply {
-    Reply::json(&object!({}))
+/// The listeners, for as long as the server starts: they wait for clusters. Nothing else is ever waited for.
+pub fn init_dump(state: &AdminState, params: &Params) -> Reply {
+    let starting = match state.lifecycle.state() {
+        ServerState::PreInitializing | ServerState::Initializing => true,
+        ServerState::Live | ServerState::Draining => false,
+    };
+    let listeners = params.get("mask").is_none_or(|mask| mask == "listener");
+    if !starting || !listeners {
+        return Reply::json(&object!({}));
+    }
+    let targets = state.listeners.statuses().into_iter().map(|listener| {
+        // Envoy ends the name with a hash of the listener's config; ours only has to differ between listeners.
+        let mut hash = DefaultHasher::new();
+        listener.name.hash(&mut hash);
+        let (name, hash) = (listener.name, hash.finish());
+        object!({"name": format!("init manager Listener-local-init-manager {name} {hash}")})
+    });
+    let targets: Vec<_> = targets.collect();
+    match targets.is_empty() {
+        true => Reply::json(&object!({})),
+        false => Reply::json(&object!({"unready_targets_dumps": targets})),
+    }
 }
 
 pub fn hot_restart_version(_: &AdminState, _: &Params) -> Reply {

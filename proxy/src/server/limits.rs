@@ -14,9 +14,17 @@ pub fn global_limit(overload: Option<&Overload>, runtime: &Runtime) -> Arc<Conne
         Some(overload) => overload.limit.clone(),
         None => {
             let max = RuntimeUint64::new(u64::MAX, KEY, runtime);
-            Arc::new(ConnectionLimit::new(max))
+            Arc::new(ConnectionLimit::new(max).counting_exempt())
         }
     }
+}
+
+/// The limit that the admin interface shares. The overload manager's does not see it, as in Envoy.
+pub fn admin_limit(
+    overload: Option<&Overload>,
+    limit: &Arc<ConnectionLimit>,
+) -> Option<Arc<ConnectionLimit>> {
+    overload.is_none().then(|| limit.clone())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod overload;
 mod stats;
 
 use crate::{
-    admin::{Admin, AdminConfig, AdminState, StoredBootstrap},
+    admin::{Admin, AdminConfig, AdminState, AdminStats, StoredBootstrap},
     bootstrap::{self, Bootstrap, Rejection},
     cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
     lifecycle::{Lifecycle, State},
@@ -17,6 +17,7 @@ use crate::{
 };
 use admin::Process;
 use build::Parts;
+use limits::admin_limit;
 use outrigger_core::{Context, error::ConfigResult, stats::Flush};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -143,13 +144,17 @@ async fn serve_on_main(
             }
         }
     });
+    let admin_limit = admin_limit(parts.overload.as_ref(), &parts.limit);
+    let mut admin_connections = None;
     if let Some(admin) = admin {
         let state = admin_state(options, loggers, &bootstrap, &parts, &life, started);
-        tokio::spawn(admin.serve(state));
+        admin_connections = admin_limit.is_some().then(|| admin.stats().clone());
+        tokio::spawn(admin.serve(state, admin_limit));
     }
     drop(bootstrap);
     tokio::select! {
         () = parts.clusters.warm() => {}
+        () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}
         () = life.ended() => return Ok(()),
     }
     tracing::info!(target: "upstream", "cm init: all clusters initialized");
@@ -173,7 +178,7 @@ async fn serve_on_main(
     parts.stats.started();
     tracing::info!(target: "main", "starting main dispatch loop");
     tokio::select! {
-        () = keep_stats(&parts, &life) => {}
+        () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}
         () = life.ended() => {}
     }
     signals.abort();
@@ -288,8 +293,8 @@ fn admin_state(
     })
 }
 
-/// Flushes stats at their interval, for as long as the process lives.
-async fn keep_stats(parts: &Parts, life: &Lifecycle) {
+/// Flushes stats at their interval, for as long as the process lives. `admin` is what the limit counts besides listeners.
+async fn keep_stats(parts: &Parts, life: &Lifecycle, admin: Option<&AdminStats>) {
     let flush = parts.context.stats.settings().flush;
     let mut ticks = tokio::time::interval(match flush {
         Flush::Every(interval) => interval.max(Duration::from_millis(1)),
@@ -297,7 +302,9 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle) {
     });
     loop {
         ticks.tick().await;
-        parts.stats.update(life, parts.limit.open());
+        let aside = admin.map_or(0, AdminStats::open_connections);
+        let connections = parts.limit.open().saturating_sub(aside);
+        parts.stats.update(life, connections);
         if let Some(overload) = &parts.overload {
             overload.update();
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Options, build_version},
-    lifecycle::{Lifecycle, State},
+    lifecycle::Lifecycle,
 };
 use outrigger_core::{
     stat_group,
@@ -76,6 +76,7 @@ impl ProcessStats {
         version: Option<u64>,
     ) -> Self {
         let server = store.register("server.", ServerStats::default());
+        server.live.set(1);
         server.concurrency.set(options.concurrency as u64);
         // Envoy's value while there is no certificate.
         server.days_until_first_cert_expiring.set(u32::MAX.into());
@@ -121,11 +122,12 @@ impl ProcessStats {
         }
     }
 
-    /// `server.state` and `server.live`.
+    /// `server.state` and `server.live`: a process that still starts is alive to Envoy.
     pub fn show_state(&self, life: &Lifecycle) {
         let state = life.state();
         self.server.state.set(state as u64);
-        self.server.live.set(u64::from(state == State::Live));
+        let live = !life.health_checks_fail();
+        self.server.live.set(live.into());
     }
 }
 
@@ -147,7 +149,10 @@ fn bytes(status: &str, key: &str) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cli::{Command, parse};
+    use crate::{
+        cli::{Command, parse},
+        lifecycle::State,
+    };
 
     #[test]
     fn shows_what_the_process_is() {

@@ -1,8 +1,12 @@
 //! Requests and the answers that Envoy 1.40 gives.
 #![allow(clippy::unwrap_used)]
 
-use super::{start, start_with};
+use super::{start, start_limited, start_with};
+use outrigger_core::runtime::RuntimeUint64;
+use outrigger_listener::ConnectionLimit;
 use serde_json::json;
+use std::sync::Arc;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 #[tokio::test]
 async fn every_answer_has_envoys_headers() {
@@ -343,4 +347,51 @@ async fn what_this_build_lacks_says_so() {
     ] {
         assert_eq!(admin.ask("POST", path).await.status(), status, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_processs_limit_counts_admin_connections() {
+    let limit = || {
+        let max = RuntimeUint64::fixed(1);
+        Arc::new(ConnectionLimit::new(max).counting_exempt())
+    };
+    let process = limit();
+    let admin = start_limited(&[], false, Some(process.clone())).await;
+    assert_eq!(admin.get("/ready").await.status(), 200);
+    // The answer is there a moment before its connection has gone.
+    while process.open() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere = process.acquire().unwrap();
+    let mut refused = TcpStream::connect(admin.address).await.unwrap();
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    drop(elsewhere);
+    let counted = admin.get("/stats?filter=admin.downstream_global_cx").await;
+    assert_eq!(
+        counted.body,
+        "listener.admin.downstream_global_cx_overflow: 1\n"
+    );
+
+    let process = limit();
+    let admin = start_limited(&[], true, Some(process.clone())).await;
+    let _elsewhere = process.acquire().unwrap();
+    assert_eq!(admin.get("/ready").await.status(), 200);
+    let open = TcpStream::connect(admin.address).await.unwrap();
+    while process.open() < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(open);
+}
+
+#[tokio::test]
+async fn listeners_are_unready_while_the_server_starts() {
+    let admin = start().await;
+    assert_eq!(admin.get("/init_dump").await.body, "{}\n");
+    admin.fake.calls.lock().push("starting".into());
+    let answer = admin.get("/init_dump?mask=listener").await.body;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let first = answer["unready_targets_dumps"][0]["name"].as_str().unwrap();
+    let expected = "init manager Listener-local-init-manager l ";
+    assert!(first.starts_with(expected), "{first}");
+    assert_eq!(admin.get("/init_dump?mask=x").await.body, "{}\n");
 }

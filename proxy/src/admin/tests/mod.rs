@@ -9,6 +9,7 @@ use envoy_api::{
     DynamicMessage, MessageDescriptor, pb::envoy::config::bootstrap::v3::Admin as AdminProto,
 };
 use outrigger_core::{Address, Context};
+use outrigger_listener::ConnectionLimit;
 use outrigger_upstream::BuildContext;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -33,7 +34,9 @@ pub(super) struct Fake {
 
 impl Lifecycle for Fake {
     fn state(&self) -> ServerState {
-        if self.calls.lock().iter().any(|call| call == "fail true") {
+        if self.calls.lock().iter().any(|call| call == "starting") {
+            ServerState::PreInitializing
+        } else if self.calls.lock().iter().any(|call| call == "fail true") {
             ServerState::Draining
         } else {
             ServerState::Live
@@ -169,6 +172,15 @@ fn cluster(name: &str) -> Value {
 }
 
 pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
+    start_limited(allow_paths, false, None).await
+}
+
+/// With a limit of connections, which `ignore` ignores.
+pub(super) async fn start_limited(
+    allow_paths: &[&str],
+    ignore: bool,
+    limit: Option<Arc<ConnectionLimit>>,
+) -> Running {
     let context = Arc::new(Context::default());
     let build = BuildContext::new(context.clone());
     let bootstrap = bootstrap();
@@ -186,6 +198,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         let config = json!({
             "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
             "allow_paths": allow,
+            "ignore_global_conn_limit": ignore,
         });
         envoy_api::to_typed(&DynamicMessage::from_json(descriptor, config).unwrap()).unwrap()
     };
@@ -215,7 +228,7 @@ pub(super) async fn start_with(allow_paths: &[&str]) -> Running {
         address,
         fake,
         state: state.clone(),
-        task: tokio::spawn(admin.serve(state)),
+        task: tokio::spawn(admin.serve(state, limit)),
     }
 }
 
