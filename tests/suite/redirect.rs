@@ -121,7 +121,10 @@ fn a_redirected_connection_is_taken_for_what_it_was() {
     } else {
         &["--net", "--map-root-user", "--"]
     };
+    // Where Debian keeps `ip` and `iptables`, which not every user's path has.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new("unshare")
+        .env("PATH", path)
         .args(unshared)
         .arg(itself)
         .args(["--exact", "--nocapture"])
