@@ -102,7 +102,7 @@ impl HttpConnectionManager {
             access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
                 .at("access_log")?,
             access_log_options: access_log_options(proto)?,
-            timeouts: timeouts(proto, &common)?,
+            timeouts: timeouts(proto, &common, codec_type)?,
             max_requests_per_connection: common.max_requests_per_connection.filter(|&n| n > 0),
             request_headers: request_headers(proto, build, via.clone())?,
             response_headers: ResponseHeaderConfig {
@@ -147,7 +147,19 @@ fn codec_type(proto: &Proto) -> Result<CodecType, ConfigError> {
     }
 }
 
-fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, ConfigError> {
+fn timeouts(
+    proto: &Proto,
+    common: &HttpProtocolOptions,
+    codec_type: CodecType,
+) -> Result<Timeouts, ConfigError> {
+    if proto.request_headers_timeout.is_some() && codec_type != CodecType::Http1 {
+        // The HTTP/2 codec shows a head only once it is whole.
+        tracing::warn!(
+            target: "config",
+            "request_headers_timeout of '{}' holds for HTTP/1 only: HTTP/2 heads are not timed",
+            proto.stat_prefix
+        );
+    }
     Ok(Timeouts {
         connection_idle: duration(&common.idle_timeout, Some(Duration::from_secs(3600)))
             .at("idle_timeout")?,
