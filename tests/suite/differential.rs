@@ -36,6 +36,7 @@ areas!(
     admin,
     hcm,
     header_mutation,
+    http_filters,
     http1,
     http2,
     local_reply,

@@ -5,7 +5,7 @@ use crate::{
         h1::{Http1Settings, server::CodecType},
         h2::Http2Settings,
     },
-    filter::FilterChain,
+    filter::{FilterChain, FilterContext, Overrides},
     hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
@@ -53,12 +53,17 @@ impl HttpConnectionManager {
         listener: &ListenerContext<'_>,
     ) -> Result<Arc<Self>, ConfigError> {
         let codec_type = codec_type(proto)?;
-        let filters = FilterChain::compile(&proto.http_filters)?;
+        let prefix = format!("http.{}.", proto.stat_prefix);
+        let context = FilterContext {
+            build,
+            stat_prefix: &prefix,
+        };
+        let filters = FilterChain::compile(&proto.http_filters, &context)?;
         let routes = match required(proto.route_specifier.as_ref(), "route_specifier")? {
             hcm::RouteSpecifier::RouteConfig(routes) => RouteTable::compile(
                 routes,
                 build,
-                &filters,
+                &Overrides(build),
                 routes.validate_clusters.unwrap_or(true),
             )
             .at("route_config")?,
@@ -85,7 +90,6 @@ impl HttpConnectionManager {
         );
         let stats = &build.context.stats;
         let via: Option<Arc<str>> = (!proto.via.is_empty()).then(|| proto.via.as_str().into());
-        let prefix = format!("http.{}.", proto.stat_prefix);
         Ok(Arc::new(Self {
             stats: stats.register(&prefix, HcmStats::default()),
             router_stats: stats.register(&prefix, RouterStats::default()),

@@ -201,6 +201,25 @@ const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.http.cors.v3.Cors",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        fields: &[
+            ("allow_origin_string_match", USED),
+            ("allow_methods", USED),
+            ("allow_headers", USED),
+            ("expose_headers", USED),
+            ("max_age", USED),
+            ("allow_credentials", USED),
+            ("filter_enabled", USED),
+            ("shadow_enabled", USED),
+            ("allow_private_network_access", USED),
+            ("forward_not_matching_preflights", USED),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         fields: &[
             ("mutations", USED),

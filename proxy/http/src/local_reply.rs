@@ -16,6 +16,8 @@ pub struct LocalReply {
     pub headers: Vec<(HeaderId, Cow<'static, [u8]>)>,
     /// What a gRPC client is told, if it does not follow from the code.
     pub grpc_status: Option<u8>,
+    /// Neither the route nor gRPC changes it.
+    pub as_is: bool,
 }
 
 impl LocalReply {
@@ -27,6 +29,7 @@ impl LocalReply {
             details: details.into(),
             headers: Vec::new(),
             grpc_status: None,
+            as_is: false,
         }
     }
 
@@ -61,6 +64,9 @@ impl LocalReply {
         head.append(HeaderId::Status, digits.format(self.code).as_bytes());
         for (id, value) in &self.headers {
             head.append(*id, value);
+        }
+        if self.as_is {
+            return self.body.clone();
         }
         route(head);
         if grpc {

@@ -1,35 +1,26 @@
 //! The HTTP filter chain: filters in order on the way up, in reverse on the way back.
 //!
-//! A filter is a variant of [`HttpFilter`]: one `match` shows all there are. Its per-route overrides are compiled with the
-//! route table.
+//! A filter is a variant of [`HttpFilter`]: one `match` shows all there are. It is shared by all streams and never
+//! changes; what it must remember of one stream it keeps in [`FilterStates`]. It decides at once: whoever needs time says
+//! so with [`Decision::Pause`], and only then is there a future (`stream/pause.rs`). Its per-route overrides are compiled
+//! with the route table.
 
+pub mod cors;
 pub mod header_mutation;
 mod query_mutation;
+mod registry;
+mod state;
 
-use crate::{
-    local_reply::LocalReply,
-    route::{FilterOverride, PerFilterConfig},
-    router::RouterConfig,
-    stream::ActiveStream,
-};
-use envoy_api::{
-    Message, Name,
-    pb::envoy::extensions::filters::{
-        http::{
-            header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
-            router::v3::Router as RouterProto,
-        },
-        network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
-    },
-    prost_types::Any,
-    type_name, unpack,
-};
+pub(crate) use registry::Overrides;
+pub use state::{FilterState, FilterStates};
+
+use crate::{local_reply::LocalReply, router::RouterConfig, stream::ActiveStream};
+use cors::Cors;
+use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use header_mutation::HeaderMutation;
-use outrigger_core::{
-    ConfigError,
-    error::{ConfigResult, required},
-};
-use std::sync::Arc;
+use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
+use outrigger_upstream::BuildContext;
+use std::{any::Any, sync::Arc};
 
 /// What a filter decided about the request.
 #[derive(Debug)]
@@ -39,46 +30,82 @@ pub enum Decision {
     Reply(Box<LocalReply>),
 }
 
+impl Decision {
+    fn reply(reply: LocalReply) -> Self {
+        Self::Reply(Box::new(reply))
+    }
+}
+
+/// What a filter may use when it is compiled.
+#[derive(Debug)]
+pub struct FilterContext<'a> {
+    pub build: &'a BuildContext,
+    /// `http.<stat_prefix>.`
+    pub stat_prefix: &'a str,
+}
+
+impl FilterContext<'_> {
+    /// Stats below those of the connection manager.
+    pub fn stats<G: StatGroup + 'static>(&self, below: &str, group: G) -> Arc<G> {
+        let stats = &self.build.context.stats;
+        stats.register(&format!("{}{below}", self.stat_prefix), group)
+    }
+}
+
 /// One configured filter before the router.
 #[derive(Debug)]
 enum HttpFilter {
+    Cors(Cors),
     HeaderMutation(HeaderMutation),
 }
 
-/// A filter under the name that per-route configs use.
+/// Which filter of its chain a filter is.
 #[derive(Debug)]
-struct NamedFilter {
-    name: Arc<str>,
+pub struct Instance {
+    /// Its name in per-route configs.
+    pub name: Arc<str>,
+    pub place: usize,
     /// Unless the route enables it.
     disabled: bool,
-    filter: HttpFilter,
 }
 
-impl NamedFilter {
+impl Instance {
     fn is_disabled(&self, stream: &ActiveStream<'_>) -> bool {
         let route = stream.route.as_ref();
         route
             .and_then(|found| found.route.per_filter.disabled(&self.name))
             .unwrap_or(self.disabled)
     }
+
+    /// What the levels of the stream's route say about this filter, most specific first.
+    fn overrides<'a, T: Any>(
+        &'a self,
+        stream: &'a ActiveStream<'_>,
+    ) -> impl Iterator<Item = &'a T> {
+        let route = stream.route.as_ref();
+        route
+            .into_iter()
+            .flat_map(|found| found.route.per_filter.all(&self.name).rev())
+            .filter_map(|level| level.downcast_ref())
+    }
 }
 
 /// The filters of one connection manager, and the router behind them.
 #[derive(Debug)]
 pub struct FilterChain {
-    filters: Vec<NamedFilter>,
+    filters: Vec<(Instance, HttpFilter)>,
     /// Missing only in a chain without any filter: its requests are answered 404.
     pub(crate) router: Option<RouterConfig>,
 }
 
 impl FilterChain {
     /// The router must be last, and nothing else may be.
-    pub fn compile(protos: &[Proto]) -> Result<Self, ConfigError> {
+    pub fn compile(protos: &[Proto], context: &FilterContext<'_>) -> Result<Self, ConfigError> {
         let mut filters = Vec::with_capacity(protos.len());
         let mut router = None;
         for (i, proto) in protos.iter().enumerate() {
             let last = i + 1 == protos.len();
-            if proto.is_optional && nobody_has(proto) {
+            if proto.is_optional && registry::nobody_has(proto) {
                 tracing::warn!(
                     target: "config",
                     "Didn't find a registered factory for the optional http filter {}",
@@ -86,13 +113,16 @@ impl FilterChain {
                 );
                 continue;
             }
-            match compile_filter(proto, last).at_index("http_filters", i)? {
-                Compiled::Filter(filter) => filters.push(NamedFilter {
-                    name: proto.name.as_str().into(),
-                    disabled: proto.disabled,
-                    filter,
-                }),
-                Compiled::Router(config) => router = Some(config),
+            match registry::compile(proto, last, context).at_index("http_filters", i)? {
+                registry::Compiled::Filter(filter) => {
+                    let instance = Instance {
+                        name: proto.name.as_str().into(),
+                        place: filters.len(),
+                        disabled: proto.disabled,
+                    };
+                    filters.push((instance, filter));
+                }
+                registry::Compiled::Router(config) => router = Some(config),
             }
         }
         Ok(Self { filters, router })
@@ -100,12 +130,20 @@ impl FilterChain {
 
     /// Runs the request through the filters in order.
     pub(crate) fn decode_headers(&self, stream: &mut ActiveStream<'_>) -> Decision {
-        for named in &self.filters {
-            if named.is_disabled(stream) {
+        for (at, filter) in &self.filters {
+            if at.is_disabled(stream) {
                 continue;
             }
-            match &named.filter {
-                HttpFilter::HeaderMutation(filter) => filter.decode_headers(&named.name, stream),
+            let decision = match filter {
+                HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
+                HttpFilter::HeaderMutation(filter) => {
+                    filter.decode_headers(&at.name, stream);
+                    Decision::Continue
+                }
+            };
+            match decision {
+                Decision::Continue => {}
+                decision => return decision,
             }
         }
         Decision::Continue
@@ -113,122 +151,36 @@ impl FilterChain {
 
     /// Runs the response through the filters in reverse.
     pub(crate) fn encode_headers(&self, stream: &mut ActiveStream<'_>) {
-        for named in self.filters.iter().rev() {
-            if named.is_disabled(stream) {
+        for (at, filter) in self.filters.iter().rev() {
+            if at.is_disabled(stream) {
                 continue;
             }
-            match &named.filter {
-                HttpFilter::HeaderMutation(filter) => filter.encode_headers(&named.name, stream),
+            match filter {
+                HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
+                HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
             }
         }
     }
 
     /// Runs request trailers through the filters in order.
     pub(crate) fn decode_trailers(&self, stream: &mut ActiveStream<'_>) {
-        for named in &self.filters {
-            if named.is_disabled(stream) {
-                continue;
-            }
-            match &named.filter {
-                HttpFilter::HeaderMutation(filter) => filter.decode_trailers(&named.name, stream),
+        for (at, filter) in &self.filters {
+            if let HttpFilter::HeaderMutation(filter) = filter
+                && !at.is_disabled(stream)
+            {
+                filter.decode_trailers(&at.name, stream);
             }
         }
     }
 
     /// Runs response trailers through the filters in reverse.
     pub(crate) fn encode_trailers(&self, stream: &mut ActiveStream<'_>) {
-        for named in self.filters.iter().rev() {
-            if named.is_disabled(stream) {
-                continue;
-            }
-            match &named.filter {
-                HttpFilter::HeaderMutation(filter) => filter.encode_trailers(&named.name, stream),
+        for (at, filter) in self.filters.iter().rev() {
+            if let HttpFilter::HeaderMutation(filter) = filter
+                && !at.is_disabled(stream)
+            {
+                filter.encode_trailers(&at.name, stream);
             }
         }
     }
-}
-
-impl PerFilterConfig for FilterChain {
-    /// The type of the config says which filter it is for; the name says which instance.
-    fn compile(&self, _name: &str, config: &Any) -> Result<Option<FilterOverride>, ConfigError> {
-        match type_name(&config.type_url) {
-            HEADER_MUTATION_PER_ROUTE => {
-                let proto: HeaderMutationPerRoute = unpack_config(config)?;
-                Ok(Some(header_mutation::compile_override(&proto)?))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-enum Compiled {
-    Filter(HttpFilter),
-    Router(RouterConfig),
-}
-
-const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
-const HEADER_MUTATION_PER_ROUTE: &str =
-    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
-const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
-
-/// Whether Envoy would pass over the filter if it is optional. One that Envoy has and we have not may guard access: it is
-/// refused like any other.
-fn nobody_has(proto: &Proto) -> bool {
-    match &proto.config_type {
-        Some(ConfigType::TypedConfig(config)) => {
-            !type_name(&config.type_url).starts_with("envoy.extensions.")
-        }
-        Some(ConfigType::ConfigDiscovery(_)) => false,
-        None => true,
-    }
-}
-
-fn compile_filter(proto: &Proto, last: bool) -> Result<Compiled, ConfigError> {
-    let config = match required(proto.config_type.as_ref(), "config_type")? {
-        ConfigType::TypedConfig(config) => config,
-        ConfigType::ConfigDiscovery(_) => {
-            return Err(
-                ConfigError::new("extension config discovery is not supported")
-                    .at("config_discovery"),
-            );
-        }
-    };
-    let name = &proto.name;
-    let misplaced = |what: &str, extension: &str| {
-        ConfigError::new(format!(
-            "Error: {what} filter named {name} of type {extension} {}",
-            match last {
-                true => "is the last filter in a http filter chain.",
-                false => "must be the last filter in a http filter chain.",
-            }
-        ))
-    };
-    match type_name(&config.type_url) {
-        ROUTER if !last => Err(misplaced("terminal", "envoy.filters.http.router")),
-        ROUTER => Ok(Compiled::Router(RouterConfig::compile(&unpack_config::<
-            RouterProto,
-        >(config)?))),
-        HEADER_MUTATION if last => Err(misplaced(
-            "non-terminal",
-            "envoy.filters.http.header_mutation",
-        )),
-        HEADER_MUTATION => {
-            let proto: HeaderMutationProto = unpack_config(config)?;
-            Ok(Compiled::Filter(HttpFilter::HeaderMutation(
-                HeaderMutation::compile(&proto)?,
-            )))
-        }
-        _ => Err(no_implementation(name, &config.type_url)),
-    }
-}
-
-fn unpack_config<T: Message + Name + Default>(config: &Any) -> Result<T, ConfigError> {
-    unpack(config).map_err(|e| ConfigError::new(e.to_string()).at("typed_config"))
-}
-
-fn no_implementation(name: &str, type_url: &str) -> ConfigError {
-    let type_name = type_name(type_url);
-    ConfigError::new(format!(
-        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'"
-    ))
 }

@@ -1,18 +1,20 @@
 //! The memory of one request and its response.
 
+use crate::filter::FilterStates;
 use outrigger_core::HeaderMap;
 use std::cell::RefCell;
 
 /// Messages kept by a thread.
 const POOLED: usize = 64;
 
-/// The heads and trailers of one request and its response. Their memory is used again by the next request.
+/// The heads and trailers of one request and its response, and what the filters keep of them. Their memory is used again by the next request.
 #[derive(Debug, Default)]
 pub struct Messages {
     pub request: HeaderMap,
     pub request_trailers: HeaderMap,
     pub response: HeaderMap,
     pub response_trailers: HeaderMap,
+    pub filters: FilterStates,
 }
 
 thread_local! {
@@ -30,6 +32,7 @@ impl Messages {
         self.request_trailers.clear();
         self.response.clear();
         self.response_trailers.clear();
+        self.filters.clear();
         POOL.with_borrow_mut(|pool| {
             if pool.len() < POOLED {
                 pool.push(self);

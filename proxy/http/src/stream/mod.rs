@@ -251,7 +251,10 @@ impl<'a> ActiveStream<'a> {
         }
         match hcm.filters.decode_headers(self) {
             Decision::Continue => self.take_route(),
-            Decision::Reply(reply) => Step::Reply(*reply),
+            Decision::Reply(reply) => {
+                router::name_cluster(self);
+                Step::Reply(*reply)
+            }
         }
     }
 

@@ -1,0 +1,141 @@
+//! Which filters there are: by the type of their configuration, and of their configuration in a route.
+
+use super::{FilterContext, HttpFilter, cors, header_mutation};
+use crate::{
+    route::{FilterOverride, PerFilterConfig},
+    router::RouterConfig,
+};
+use cors::Cors;
+use envoy_api::{
+    Message, Name,
+    pb::envoy::extensions::filters::{
+        http::{
+            cors::v3::CorsPolicy,
+            header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
+            router::v3::Router,
+        },
+        network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
+    },
+    prost_types::Any,
+    type_name, unpack,
+};
+use header_mutation::HeaderMutation;
+use outrigger_core::{
+    ConfigError,
+    error::{ConfigResult, required},
+};
+use outrigger_upstream::BuildContext;
+
+pub(super) enum Compiled {
+    Filter(HttpFilter),
+    Router(RouterConfig),
+}
+
+/// One kind of filter.
+struct Kind {
+    type_name: &'static str,
+    /// Envoy's name of the extension.
+    extension: &'static str,
+    compile: fn(&Any, &FilterContext<'_>) -> Result<HttpFilter, ConfigError>,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        type_name: "envoy.extensions.filters.http.cors.v3.Cors",
+        extension: "envoy.filters.http.cors",
+        compile: |_, context| Ok(HttpFilter::Cors(Cors::compile(context))),
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        extension: "envoy.filters.http.header_mutation",
+        compile: |config, _| {
+            let filter = HeaderMutation::compile(&open::<HeaderMutationProto>(config)?)?;
+            Ok(HttpFilter::HeaderMutation(filter))
+        },
+    },
+];
+
+const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
+
+/// Compiles `typed_per_filter_config` of the levels of a route configuration.
+pub(crate) struct Overrides<'a>(pub &'a BuildContext);
+
+impl PerFilterConfig for Overrides<'_> {
+    /// The type of the config says which filter it is for; the name says which instance.
+    fn compile(&self, _name: &str, config: &Any) -> Result<Option<FilterOverride>, ConfigError> {
+        let runtime = &self.0.context.runtime;
+        match type_name(&config.type_url) {
+            "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
+                cors::compile_override(&open::<CorsPolicy>(config)?, runtime).map(Some)
+            }
+            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" => {
+                header_mutation::compile_override(&open::<HeaderMutationPerRoute>(config)?)
+                    .map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Whether Envoy would pass over the filter if it is optional. One that Envoy has and we have not may guard access: it is
+/// refused like any other.
+pub(super) fn nobody_has(proto: &Proto) -> bool {
+    match &proto.config_type {
+        Some(ConfigType::TypedConfig(config)) => {
+            !type_name(&config.type_url).starts_with("envoy.extensions.")
+        }
+        Some(ConfigType::ConfigDiscovery(_)) => false,
+        None => true,
+    }
+}
+
+/// Compiles one filter; `last`: nothing follows it.
+pub(super) fn compile(
+    proto: &Proto,
+    last: bool,
+    context: &FilterContext<'_>,
+) -> Result<Compiled, ConfigError> {
+    let config = match required(proto.config_type.as_ref(), "config_type")? {
+        ConfigType::TypedConfig(config) => config,
+        ConfigType::ConfigDiscovery(_) => {
+            return Err(
+                ConfigError::new("extension config discovery is not supported")
+                    .at("config_discovery"),
+            );
+        }
+    };
+    let name = &proto.name;
+    let misplaced = |what: &str, extension: &str| {
+        ConfigError::new(format!(
+            "Error: {what} filter named {name} of type {extension} {}",
+            match last {
+                true => "is the last filter in a http filter chain.",
+                false => "must be the last filter in a http filter chain.",
+            }
+        ))
+    };
+    let type_name = type_name(&config.type_url);
+    if type_name == ROUTER {
+        return match last {
+            true => Ok(Compiled::Router(RouterConfig::compile(&open::<Router>(
+                config,
+            )?))),
+            false => Err(misplaced("terminal", "envoy.filters.http.router")),
+        };
+    }
+    let Some(kind) = KINDS.iter().find(|kind| kind.type_name == type_name) else {
+        return Err(ConfigError::new(format!(
+            "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'"
+        )));
+    };
+    if last {
+        return Err(misplaced("non-terminal", kind.extension));
+    }
+    (kind.compile)(config, context)
+        .at("typed_config")
+        .map(Compiled::Filter)
+}
+
+fn open<T: Message + Name + Default>(config: &Any) -> Result<T, ConfigError> {
+    unpack(config).map_err(|e| ConfigError::new(e.to_string()))
+}
