@@ -1,10 +1,12 @@
 //! Free TCP ports for the proxies: always five digits, so that lengths of messages agree on both sides, and below the
 //! ephemeral range, so that no outgoing connection of another process can take one between the choice and the bind.
+//! And ports that swallow connections.
 
 use anyhow::{Result, bail};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Mutex;
 
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
@@ -33,4 +35,32 @@ pub fn listen() -> Result<(TcpListener, u16)> {
 /// A port for a proxy to listen on, or for nobody.
 pub fn free() -> Result<u16> {
     Ok(listen()?.1)
+}
+
+/// A port on which connections neither succeed nor fail: nobody accepts, and the queue is full.
+pub struct Deaf {
+    pub port: u16,
+    _listener: TcpListener,
+    _queue: Vec<Socket>,
+}
+
+impl Deaf {
+    pub fn start() -> Result<Self> {
+        let (listener, port) = listen()?;
+        SockRef::from(&listener).listen(0)?;
+        let target = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut queue = Vec::new();
+        // Even a queue of length 0 takes one; the others make sure that it has.
+        for _ in 0..4 {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
+            // Most of them stay in progress for ever.
+            drop(socket.connect(&target));
+            queue.push(socket);
+        }
+        Ok(Self {
+            port,
+            _listener: listener,
+            _queue: queue,
+        })
+    }
 }

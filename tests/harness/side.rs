@@ -26,6 +26,7 @@ pub struct Side {
     process: Process,
     names: Names,
     upstreams: BTreeMap<String, Upstream>,
+    _deaf: Vec<ports::Deaf>,
     log: PathBuf,
     log_read: usize,
     before: Snapshot,
@@ -47,11 +48,15 @@ impl Side {
         let mut config = bootstrap::compose(&group.config)?;
         let mut names = Names::new();
         let mut upstreams = BTreeMap::new();
+        let mut deaf = Vec::new();
         for name in bootstrap::port_names(&config) {
             let serves = name != "admin"
                 && !name.starts_with("no_")
                 && !group.config.listeners.contains_key(&name);
-            let port = if serves {
+            let port = if name.starts_with("deaf_") {
+                deaf.push(ports::Deaf::start()?);
+                deaf.last().map_or(0, |deaf| deaf.port)
+            } else if serves {
                 let upstream = Upstream::start()?;
                 let port = upstream.port;
                 upstreams.insert(name.clone(), upstream);
@@ -74,6 +79,7 @@ impl Side {
             process,
             names,
             upstreams,
+            _deaf: deaf,
             log,
             log_read: 0,
             before: Snapshot::new(),

@@ -278,7 +278,7 @@ fn note_upstream(info: &mut StreamInfo, connection: &TcpConnection) {
     upstream.hosts_attempted.push(established.host.clone());
     upstream.connection_id = Some(established.id);
     upstream.connection_ids_attempted.push(established.id);
-    upstream.local_address = Some(established.local_address.clone());
+    upstream.local_address = established.local_address.clone();
     upstream.remote_address = Some(established.remote_address.clone());
 }
 

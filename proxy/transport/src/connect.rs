@@ -19,11 +19,31 @@ use tokio::net::{TcpStream, UnixStream};
 /// What every connection of a cluster has in common.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// `upstream_bind_config.source_address`.
-    pub source: Option<SocketAddr>,
+    /// `upstream_bind_config.source_address` and at most one of the other family.
+    pub sources: Vec<Source>,
     pub freebind: bool,
     pub keepalive: Option<Keepalive>,
+    /// Of connections without a source of their own options.
     pub socket_options: Vec<SocketOption>,
+}
+
+/// A local address that connections are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub address: SocketAddr,
+    /// In place of the options of the cluster.
+    pub socket_options: Option<Vec<SocketOption>>,
+}
+
+impl ConnectOptions {
+    /// Envoy's default address selector: the source of the same family or, failing that, the first, which cannot be
+    /// bound.
+    fn source(&self, target: SocketAddr) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|source| source.address.is_ipv4() == target.is_ipv4())
+            .or(self.sources.first())
+    }
 }
 
 /// Why there is no connection. Prints as Envoy's transport failure reason.
@@ -92,17 +112,27 @@ fn start(socket: &Socket, address: &SockAddr) -> Result<bool, ConnectError> {
 
 /// A socket with its options set and its source bound.
 fn prepare(address: SocketAddr, options: &ConnectOptions) -> Result<Socket, ConnectError> {
-    let socket = with_options(address, options).map_err(ConnectError::Socket)?;
-    if let Some(source) = options.source {
-        bind(&socket, source, options).map_err(|error| ConnectError::Bind {
-            address: source,
-            error,
+    let source = options.source(address);
+    let socket_options = source
+        .and_then(|source| source.socket_options.as_ref())
+        .unwrap_or(&options.socket_options);
+    let socket = unbound(address, options, socket_options).map_err(ConnectError::Socket)?;
+    if let Some(Source { address, .. }) = source {
+        bind(&socket, *address, options.freebind, socket_options).map_err(|error| {
+            ConnectError::Bind {
+                address: *address,
+                error,
+            }
         })?;
     }
     Ok(socket)
 }
 
-fn with_options(address: SocketAddr, options: &ConnectOptions) -> io::Result<Socket> {
+fn unbound(
+    address: SocketAddr,
+    options: &ConnectOptions,
+    socket_options: &[SocketOption],
+) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -112,16 +142,21 @@ fn with_options(address: SocketAddr, options: &ConnectOptions) -> io::Result<Soc
     if let Some(keepalive) = &options.keepalive {
         keepalive.apply(&socket)?;
     }
-    socket_option::apply_all(&options.socket_options, State::Prebind, &socket)?;
+    socket_option::apply_all(socket_options, State::Prebind, &socket)?;
     Ok(socket)
 }
 
-fn bind(socket: &Socket, source: SocketAddr, options: &ConnectOptions) -> io::Result<()> {
-    if options.freebind {
+fn bind(
+    socket: &Socket,
+    source: SocketAddr,
+    freebind: bool,
+    socket_options: &[SocketOption],
+) -> io::Result<()> {
+    if freebind {
         set_freebind(socket, &Address::Ip(source))?;
     }
     socket.bind(&source.into())?;
-    socket_option::apply_all(&options.socket_options, State::Bound, socket)
+    socket_option::apply_all(socket_options, State::Bound, socket)
 }
 
 /// Envoy writes an abstract name as `@name`, the kernel as a leading NUL.
@@ -139,11 +174,29 @@ mod tests {
     use std::sync::Arc;
     use tokio::net::{TcpListener, UnixListener};
 
+    fn source(address: &str) -> Source {
+        Source {
+            address: address.parse().unwrap(),
+            socket_options: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_of_the_other_family_cannot_be_bound() {
+        let options = ConnectOptions {
+            sources: vec![source("[::1]:0")],
+            ..Default::default()
+        };
+        let target = Address::Ip("127.0.0.1:1".parse().unwrap());
+        let error = connect(&target, &options).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Bind { .. }), "{error}");
+    }
+
     #[tokio::test]
     async fn connects_from_the_given_source_without_delay() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = ConnectOptions {
-            source: Some("127.0.0.2:0".parse().unwrap()),
+            sources: ["[::1]:0", "127.0.0.2:0"].map(source).into(),
             ..Default::default()
         };
         let address = Address::Ip(listener.local_addr().unwrap());

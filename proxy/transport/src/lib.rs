@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod connect;
+pub mod happy_eyeballs;
 pub mod inspect;
 pub mod listen;
 pub mod socket;
@@ -10,7 +11,8 @@ pub mod socket_option;
 pub mod stream;
 pub mod transport_socket;
 
-pub use connect::{ConnectError, ConnectOptions};
+pub use connect::{ConnectError, ConnectOptions, Source};
+pub use happy_eyeballs::HappyEyeballs;
 pub use socket::Keepalive;
 pub use socket_option::SocketOption;
 pub use stream::Stream;

@@ -191,9 +191,9 @@ pub const FIELDS: &[Message] = &[
             ("tcp_keepalive", USED),
             (
                 "set_local_interface_name_on_upstream_connections",
-                Rejected(NOT_YET),
+                Ignored("no extension here asks for the name"),
             ),
-            ("happy_eyeballs_config", Rejected(NOT_YET)),
+            ("happy_eyeballs_config", USED),
         ],
     },
     Message {
@@ -202,11 +202,30 @@ pub const FIELDS: &[Message] = &[
             ("source_address", USED),
             ("freebind", USED),
             ("socket_options", USED),
-            ("extra_source_addresses", Rejected(NOT_YET)),
-            ("additional_source_addresses", Rejected(NOT_YET)),
+            ("extra_source_addresses", USED),
+            ("additional_source_addresses", USED),
             ("local_address_selector", Rejected(NOT_YET)),
             ("validate_network_namespaces", Rejected(NOT_YET)),
         ],
+    },
+    Message {
+        name: "envoy.config.core.v3.ExtraSourceAddress",
+        fields: &[("address", USED), ("socket_options", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.SocketOptionsOverride",
+        fields: &[("socket_options", USED)],
+    },
+    Message {
+        name: "envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig",
+        fields: &[
+            ("first_address_family_version", USED),
+            ("first_address_family_count", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.endpoint.v3.Endpoint.AdditionalAddress",
+        fields: &[("address", USED)],
     },
     Message {
         name: "envoy.config.core.v3.DnsResolutionConfig",
@@ -276,7 +295,7 @@ pub const FIELDS: &[Message] = &[
                 Ignored("only active health checks use it, and they are refused"),
             ),
             ("hostname", USED),
-            ("additional_addresses", Rejected(NOT_YET)),
+            ("additional_addresses", USED),
             ("observability_name", Rejected(NOT_YET)),
         ],
     },

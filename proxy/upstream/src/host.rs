@@ -9,8 +9,8 @@ use crate::{
     pool::{http1::Pool, http2::Http2Pool},
     stats::HostStats,
 };
-use arc_swap::{ArcSwap, Guard};
-use outrigger_core::{stream_info::HostInfo, worker};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use outrigger_core::{Address, stream_info::HostInfo, worker};
 use std::{
     ops::Deref,
     sync::{
@@ -79,6 +79,7 @@ impl EdsHealth {
 #[derive(Debug)]
 pub struct HostDescription {
     info: ArcSwap<HostInfo>,
+    addresses: ArcSwapOption<Vec<Address>>,
     pub stats: HostStats,
     pub locality: Arc<Locality>,
     /// 0 is the first choice.
@@ -93,8 +94,15 @@ impl HostDescription {
         self.info.load()
     }
 
-    pub(crate) fn set_info(&self, info: HostInfo) {
-        self.info.store(Arc::new(info));
+    /// Where a connection is tried, in this order, if there is more than one address (happy eyeballs).
+    pub(crate) fn addresses(&self) -> Guard<Option<Arc<Vec<Address>>>> {
+        self.addresses.load()
+    }
+
+    /// Moves the host: its connections stay, new ones go where the endpoint is.
+    pub(crate) fn relocate(&self, endpoint: Endpoint) {
+        self.info.store(Arc::new(endpoint.info));
+        self.addresses.store(endpoint.addresses);
     }
 
     /// `load_balancing_weight`, at least 1.
@@ -132,6 +140,8 @@ impl HostDescription {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub info: HostInfo,
+    /// All of its addresses in the order of the attempts; `None` if it has but the one of [`Self::info`].
+    pub addresses: Option<Arc<Vec<Address>>>,
     pub locality: Arc<Locality>,
     pub priority: u32,
     pub weight: u32,
@@ -163,6 +173,7 @@ impl Host {
     pub fn new(endpoint: Endpoint, concurrency: usize) -> Self {
         let description = HostDescription {
             info: ArcSwap::from_pointee(endpoint.info),
+            addresses: ArcSwapOption::new(endpoint.addresses),
             stats: HostStats::default(),
             locality: endpoint.locality,
             priority: endpoint.priority,
@@ -184,7 +195,7 @@ impl Host {
     pub(crate) fn update(&self, endpoint: Endpoint) {
         self.weight.store(endpoint.weight, Relaxed);
         self.health.store(endpoint.health as u8, Relaxed);
-        self.set_info(endpoint.info);
+        self.relocate(endpoint);
     }
 
     pub(crate) fn description(&self) -> &Arc<HostDescription> {

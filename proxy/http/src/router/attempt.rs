@@ -172,7 +172,7 @@ impl Forwarding {
         upstream.hosts_attempted.extend(upstream.host.clone());
         upstream.connection_id = Some(connection.info().id);
         upstream.connection_ids_attempted.push(connection.info().id);
-        upstream.local_address = Some(connection.info().local_address.clone());
+        upstream.local_address = connection.info().local_address.clone();
         upstream.remote_address = Some(connection.info().remote_address.clone());
         upstream.protocol = Some(connection.protocol());
         stream.info.timing.upstream_connect_end.get_or_insert(now);

@@ -17,13 +17,17 @@ use outrigger_core::{
     metadata::Metadata,
     stream_info::HostInfo,
 };
-use outrigger_transport::address::{self, HostPort};
+use outrigger_transport::{
+    HappyEyeballs,
+    address::{self, HostPort},
+};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Where an endpoint is: an address, or a name that a DNS cluster resolves.
+/// Where an endpoint is: at its addresses, or at those of a name that a DNS cluster resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    Address(Address),
+    /// `address`, then `additional_addresses`.
+    Addresses(Vec<Address>),
     Name(HostPort),
 }
 
@@ -31,6 +35,7 @@ pub(crate) enum Target {
 #[derive(Clone, Debug)]
 pub(crate) struct TemplateEndpoint {
     pub(crate) target: Target,
+    happy_eyeballs: HappyEyeballs,
     hostname: Arc<str>,
     metadata: Metadata,
     locality: Arc<Locality>,
@@ -48,7 +53,17 @@ pub(crate) struct Template {
 }
 
 impl TemplateEndpoint {
-    /// The host that this endpoint is at an address.
+    /// The host that this endpoint is at these addresses; the first is the one that it is known by.
+    pub(crate) fn at_all(&self, addresses: &[Address]) -> Option<Endpoint> {
+        let endpoint = self.at(addresses.first()?.clone());
+        Some(Endpoint {
+            addresses: (addresses.len() > 1)
+                .then(|| Arc::new(self.happy_eyeballs.order(addresses))),
+            ..endpoint
+        })
+    }
+
+    /// The host that this endpoint is at one address.
     pub(crate) fn at(&self, address: Address) -> Endpoint {
         let canary = self
             .metadata
@@ -66,6 +81,7 @@ impl TemplateEndpoint {
                 metadata: self.metadata.clone(),
                 canary,
             },
+            addresses: None,
             locality: self.locality.clone(),
             priority: self.priority,
             weight: self.weight,
@@ -78,6 +94,7 @@ impl Template {
     pub(super) fn compile(
         proto: Option<&ClusterLoadAssignment>,
         discovery: &DiscoveryType,
+        happy_eyeballs: HappyEyeballs,
     ) -> Result<Self, ConfigError> {
         let mut assignment = Assignment::default();
         let mut endpoints = Vec::new();
@@ -112,7 +129,7 @@ impl Template {
         for (index, group) in proto.endpoints.iter().enumerate() {
             locality(
                 group,
-                discovery,
+                (discovery, happy_eyeballs),
                 &mut endpoints,
                 &mut assignment.locality_weights,
             )
@@ -138,7 +155,7 @@ impl Template {
             self.endpoints
                 .iter()
                 .filter_map(|endpoint| match &endpoint.target {
-                    Target::Address(address) => Some(endpoint.at(address.clone())),
+                    Target::Addresses(addresses) => endpoint.at_all(addresses),
                     Target::Name(_) => None,
                 })
                 .collect(),
@@ -148,7 +165,7 @@ impl Template {
 
 fn locality(
     group: &LocalityLbEndpoints,
-    discovery: &DiscoveryType,
+    cluster: (&DiscoveryType, HappyEyeballs),
     endpoints: &mut Vec<TemplateEndpoint>,
     weights: &mut BTreeMap<(u32, Arc<Locality>), u32>,
 ) -> Result<(), ConfigError> {
@@ -169,7 +186,7 @@ fn locality(
         weights.insert((group.priority, locality.clone()), weight);
     }
     for (index, proto) in group.lb_endpoints.iter().enumerate() {
-        let compiled = endpoint(proto, group, &locality, discovery);
+        let compiled = endpoint(proto, group, &locality, cluster);
         endpoints.push(compiled.at_index("lb_endpoints", index)?);
     }
     Ok(())
@@ -179,7 +196,7 @@ fn endpoint(
     proto: &LbEndpoint,
     group: &LocalityLbEndpoints,
     locality: &Arc<Locality>,
-    discovery: &DiscoveryType,
+    (discovery, happy_eyeballs): (&DiscoveryType, HappyEyeballs),
 ) -> Result<TemplateEndpoint, ConfigError> {
     if proto.load_balancing_weight == Some(0) {
         return Err(ConfigError::new("value must be greater than or equal to 1")
@@ -191,11 +208,22 @@ fn endpoint(
             return Err(ConfigError::new("named endpoints are not supported").at("endpoint_name"));
         }
     };
-    let (target, default_hostname) = required(endpoint.address.as_ref(), "address")
+    let (mut target, default_hostname) = required(endpoint.address.as_ref(), "address")
         .and_then(|address| target(address, discovery).at("address"))
         .at("endpoint")?;
+    // A DNS cluster has the addresses that its names resolve to; Envoy does not look at these there.
+    if let Target::Addresses(addresses) = &mut target {
+        for (index, more) in endpoint.additional_addresses.iter().enumerate() {
+            let address = required(more.address.as_ref(), "address")
+                .and_then(|address| static_address(address).at("address"))
+                .at_index("additional_addresses", index)
+                .at("endpoint")?;
+            addresses.push(address);
+        }
+    }
     Ok(TemplateEndpoint {
         target,
+        happy_eyeballs,
         hostname: match endpoint.hostname.as_str() {
             "" => default_hostname.into(),
             hostname => hostname.into(),
@@ -215,21 +243,9 @@ fn target(
 ) -> Result<(Target, String), ConfigError> {
     use core::address::Address::SocketAddress;
     match (discovery, &proto.address) {
-        (DiscoveryType::Static, Some(SocketAddress(socket))) => {
-            // Envoy adds what to do about it.
-            let advised = |error: ConfigError| match error.reason().strip_prefix("malformed IP") {
-                Some(rest) => ConfigError::new(format!(
-                    "malformed IP{rest}. Consider setting resolver_name or setting cluster type to \
-                     'STRICT_DNS' or 'LOGICAL_DNS'"
-                ))
-                .at(error.path()),
-                None => error,
-            };
-            let ip = address::ip(socket).map_err(advised).at("socket_address")?;
-            Ok((Target::Address(Address::Ip(ip)), String::new()))
-        }
         (DiscoveryType::Static, _) => {
-            Ok((Target::Address(address::compile(proto)?), String::new()))
+            let address = static_address(proto)?;
+            Ok((Target::Addresses(vec![address]), String::new()))
         }
         (DiscoveryType::Dns { .. }, Some(SocketAddress(socket))) => {
             let target = address::host_port(socket).at("socket_address")?;
@@ -240,4 +256,17 @@ fn target(
             "a DNS cluster resolves names: only socket_address is possible",
         )),
     }
+}
+
+fn static_address(proto: &core::Address) -> Result<Address, ConfigError> {
+    // Envoy adds what to do about it.
+    let advised = |error: ConfigError| match error.reason().strip_prefix("malformed IP") {
+        Some(rest) => ConfigError::new(format!(
+            "malformed IP{rest}. Consider setting resolver_name or setting cluster type to \
+             'STRICT_DNS' or 'LOGICAL_DNS'"
+        ))
+        .at(error.path()),
+        None => error,
+    };
+    address::compile(proto).map_err(advised)
 }

@@ -8,7 +8,7 @@ mod http;
 mod http2;
 mod lb;
 
-use crate::{circuit_breaker::Thresholds, discovery::resolver::Family, lb::LbConfig};
+use crate::{circuit_breaker::Thresholds, lb::LbConfig};
 use common::{bind_config, duration, positive};
 pub use dns::DnsConfig;
 pub(crate) use endpoints::{Target, Template};
@@ -21,7 +21,7 @@ pub use http2::{Http2Options, Keepalive as Http2Keepalive};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
 };
-use outrigger_transport::{ConnectOptions, Keepalive, transport_socket};
+use outrigger_transport::{ConnectOptions, HappyEyeballs, Keepalive, transport_socket};
 use std::{
     num::NonZeroU32,
     sync::{
@@ -114,19 +114,21 @@ fn compile_named(
     connection_ids: Arc<AtomicU64>,
 ) -> Result<Compiled, ConfigError> {
     let discovery = discovery(proto)?;
+    let options = proto.upstream_connection_options.as_ref();
+    let happy_eyeballs =
+        HappyEyeballs::compile(options.and_then(|o| o.happy_eyeballs_config.as_ref()));
+    let assignment = proto.load_assignment.as_ref();
     let template =
-        Template::compile(proto.load_assignment.as_ref(), &discovery).at("load_assignment")?;
+        Template::compile(assignment, &discovery, happy_eyeballs).at("load_assignment")?;
     transport_socket::require_raw(proto.transport_socket.as_ref()).at("transport_socket")?;
     let connect_timeout = positive(&proto.connect_timeout)
         .at("connect_timeout")?
         .unwrap_or(Duration::from_secs(5));
     let http = http::compile(proto)?;
-    let options = proto.upstream_connection_options.as_ref();
     let keepalive = Keepalive::compile(options.and_then(|o| o.tcp_keepalive.as_ref()))
         .at("tcp_keepalive")
         .at("upstream_connection_options")?;
-    let mut connect =
-        bind_config(proto.upstream_bind_config.as_ref()).at("upstream_bind_config")?;
+    let mut connect = bind_config(proto).at("upstream_bind_config")?;
     connect.keepalive = keepalive;
     let (thresholds_default, thresholds_high) =
         breakers::compile(proto.circuit_breakers.as_ref()).at("circuit_breakers")?;
@@ -185,15 +187,6 @@ fn compile_named(
 #[allow(deprecated)]
 fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
     use cluster::cluster::{ClusterDiscoveryType, DiscoveryType as Type};
-    let dns = |logical, config: DnsConfig| {
-        if logical && config.family == Family::All {
-            return Err(ConfigError::new(
-                "ALL with a single logical host (happy eyeballs) is not supported in this version",
-            )
-            .at("dns_lookup_family"));
-        }
-        Ok(DiscoveryType::Dns { logical, config })
-    };
     let number = match &proto.cluster_discovery_type {
         None => Type::Static as i32,
         Some(ClusterDiscoveryType::Type(number)) => *number,
@@ -208,13 +201,18 @@ fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
             let config = dns::from_extension(&extension)
                 .at("typed_config")
                 .at("cluster_type")?;
-            return dns(extension.all_addresses_in_single_endpoint, config);
+            return Ok(DiscoveryType::Dns {
+                logical: extension.all_addresses_in_single_endpoint,
+                config,
+            });
         }
     };
     match Type::try_from(number) {
         Ok(Type::Static) => Ok(DiscoveryType::Static),
-        Ok(Type::StrictDns) => dns(false, dns::from_cluster(proto)?),
-        Ok(Type::LogicalDns) => dns(true, dns::from_cluster(proto)?),
+        Ok(kind @ (Type::StrictDns | Type::LogicalDns)) => Ok(DiscoveryType::Dns {
+            logical: kind == Type::LogicalDns,
+            config: dns::from_cluster(proto)?,
+        }),
         Ok(other) => Err(ConfigError::new(format!(
             "discovery type {} is not supported in this version",
             other.as_str_name()

@@ -1,7 +1,7 @@
 //! `STRICT_DNS` and `LOGICAL_DNS`: resolve the names of a cluster again and again.
 //!
 //! A failure keeps the hosts that were known last. Strict: every address of every name is a host, and a name that
-//! exists no more loses its hosts. Logical: one host, whose address is that of the latest answer.
+//! exists no more loses its hosts. Logical: one host, whose addresses are those of the latest answer.
 
 use super::resolver::{Answer, Failed, Resolver};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     config::{DnsConfig, Target, Template},
     host::Endpoint,
 };
-use outrigger_core::{Address, stream_info::HostInfo};
+use outrigger_core::Address;
 use parking_lot::Mutex;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -159,25 +159,21 @@ impl Shared {
 
     fn logical(&self, cluster: &Cluster, port: u16, found: &[IpAddr]) -> bool {
         let template = &self.discovery.template;
-        let (Some(endpoint), Some(ip)) = (template.endpoints.first(), found.first()) else {
+        let addresses: Vec<Address> = found.iter().map(|ip| at(*ip, port)).collect();
+        let endpoint = template.endpoints.first();
+        let Some(endpoint) = endpoint.and_then(|endpoint| endpoint.at_all(&addresses)) else {
             return false;
         };
         cluster.stats.default_total_match_count.inc();
-        let address = at(*ip, port);
         let set = cluster.hosts();
         let Some(host) = set.hosts().first() else {
-            cluster.update_hosts(template.with(vec![endpoint.at(address)]));
+            cluster.update_hosts(template.with(vec![endpoint]));
             return true;
         };
-        let info = host.info();
-        if info.address == address {
+        if host.info().address == endpoint.info.address && *host.addresses() == endpoint.addresses {
             return false;
         }
-        // Its connections stay; new ones go to the new address.
-        host.set_info(HostInfo {
-            address,
-            ..HostInfo::clone(&info)
-        });
+        host.relocate(endpoint);
         true
     }
 }
@@ -210,7 +206,7 @@ impl DnsConfig {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::{BuildContext, Cluster};
+    use crate::{BuildContext, Cluster, Host};
     use envoy_api::{
         pb::envoy::config::{
             cluster::v3::{self as proto, cluster},
@@ -393,8 +389,21 @@ mod tests {
         assert_eq!(scene.addresses(), ["127.0.0.1:80"]);
         let host = scene.cluster.hosts().hosts().first().cloned().unwrap();
 
+        // All addresses are the host's, and another second one is news, too.
+        let all = |host: &Host| {
+            let addresses = host.addresses();
+            let addresses = addresses.iter().flat_map(|all| all.iter());
+            addresses.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&host), ["127.0.0.1:80", "127.0.0.2:80"]);
+        *scene.says.lock() = Says::Addresses(vec![[127, 0, 0, 1], [127, 0, 0, 4]]);
+        scene
+            .until(|_| all(&host) == ["127.0.0.1:80", "127.0.0.4:80"])
+            .await;
+
         *scene.says.lock() = Says::Addresses(vec![[127, 0, 0, 3]]);
         scene.until(|s| s.addresses() == ["127.0.0.3:80"]).await;
+        assert!(all(&host).is_empty());
         let same = scene.cluster.hosts().hosts().first().cloned().unwrap();
         assert!(Arc::ptr_eq(&host, &same));
 

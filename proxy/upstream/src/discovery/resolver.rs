@@ -16,6 +16,7 @@ use hickory_resolver::{
 use outrigger_core::ConfigError;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     str::FromStr,
     time::Duration,
 };
@@ -156,11 +157,18 @@ impl Resolver {
             Family::Auto => self.first_of(&name, v6, v4).await,
             Family::V4Preferred => self.first_of(&name, v4, v6).await,
             Family::All => {
-                let (v4, v6) = tokio::join!(self.ask(&name, v4), self.ask(&name, v6));
-                match (v4, v6) {
-                    (Ok(v4), Ok(v6)) => Ok(Answer {
-                        addresses: [v4.addresses, v6.addresses].concat(),
-                        ttl: [v4.ttl, v6.ttl].into_iter().flatten().min(),
+                let mut v4 = pin!(self.ask(&name, v4));
+                let mut v6 = pin!(self.ask(&name, v6));
+                // The family that answers first is first.
+                let answers = tokio::select! {
+                    biased;
+                    v4 = &mut v4 => (v4, v6.await),
+                    v6 = &mut v6 => (v6, v4.await),
+                };
+                match answers {
+                    (Ok(first), Ok(second)) => Ok(Answer {
+                        addresses: [first.addresses, second.addresses].concat(),
+                        ttl: [first.ttl, second.ttl].into_iter().flatten().min(),
                     }),
                     // Half an answer is an answer, unless it says that there is nothing.
                     (Ok(one), Err(Failed)) | (Err(Failed), Ok(one))

@@ -18,6 +18,7 @@ fn endpoint(port: u16) -> Endpoint {
             metadata: Default::default(),
             canary: false,
         },
+        addresses: None,
         locality: Arc::default(),
         priority: 0,
         weight: 1,

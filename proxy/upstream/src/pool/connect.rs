@@ -1,11 +1,12 @@
-//! Makes one connection to a host within the cluster's `connect_timeout`.
+//! Makes one connection to a host within the cluster's `connect_timeout`. A host with several addresses is tried at each
+//! of them (happy eyeballs).
 
 use super::{
     CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
     connection::{ConnectionGuard, PoolParts},
 };
 use outrigger_core::Address;
-use outrigger_transport::{ConnectError, Stream, connect};
+use outrigger_transport::{ConnectError, Stream, connect, happy_eyeballs};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
@@ -28,14 +29,17 @@ pub(super) async fn connect(
         reason,
         host: Some(host.clone()),
     };
-    let connecting = connect::connect(&host.address, &config.connect);
-    let stream = match timeout(config.connect_timeout, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            if let ConnectError::Bind { .. } = error {
-                parts.stats.bind_errors.inc();
-            }
-            let reason = reason(&error, &host.address);
+    let addresses = parts.host.addresses().clone();
+    let connecting = async {
+        match &addresses {
+            None => (host.address.clone(), attempt(&parts, &host.address).await),
+            // In a box: a host with one address, which is nearly every host, does not pay for its size.
+            Some(addresses) => Box::pin(race(&parts, &host.address, addresses)).await,
+        }
+    };
+    let (remote_address, stream) = match timeout(config.connect_timeout, connecting).await {
+        Ok((address, Ok(stream))) => (address, stream),
+        Ok((_, Err(reason))) => {
             if let FailureReason::RemoteConnectionFailure(_) = reason {
                 guard.set_reason(CloseReason::Remote);
             }
@@ -50,11 +54,11 @@ pub(super) async fn connect(
     guard.connected(now);
     let info = UpstreamConnectionInfo {
         id: guard.id(),
-        // A peer that is gone again has no address any more; then the host's is all there is to show.
-        local_address: stream
-            .local_address()
-            .unwrap_or_else(|_| host.address.clone()),
-        remote_address: host.address.clone(),
+        local_address: match &stream {
+            Stream::Tcp(_) => stream.local_address().ok(),
+            Stream::Unix(_) => None,
+        },
+        remote_address,
         connect_begin: guard.begin(),
         connect_end: now,
         host,
@@ -63,6 +67,38 @@ pub(super) async fn connect(
         stream,
         info: Arc::new(info),
         guard,
+    })
+}
+
+/// The first of the addresses that connects. Each attempt is a connection of its own in `upstream_cx_total` and in
+/// nothing else; the first has been counted.
+async fn race(
+    parts: &PoolParts,
+    default: &Address,
+    addresses: &[Address],
+) -> (Address, Result<Stream, FailureReason>) {
+    let attempts = addresses.iter().enumerate();
+    let won = happy_eyeballs::race(attempts, |(index, address)| {
+        if index > 0 {
+            parts.stats.upstream_cx_total.inc();
+            parts.host.stats.cx_total.inc();
+        }
+        attempt(parts, address)
+    });
+    match won.await {
+        Some(Ok(((_, address), stream))) => (address.clone(), Ok(stream)),
+        Some(Err(reason)) => (default.clone(), Err(reason)),
+        None => (default.clone(), attempt(parts, default).await),
+    }
+}
+
+async fn attempt(parts: &PoolParts, address: &Address) -> Result<Stream, FailureReason> {
+    let connecting = connect::connect(address, &parts.config.connect);
+    connecting.await.map_err(|error| {
+        if let ConnectError::Bind { .. } = error {
+            parts.stats.bind_errors.inc();
+        }
+        reason(&error, address)
     })
 }
 

@@ -21,7 +21,8 @@ use tokio::time::Instant;
 pub struct UpstreamConnectionInfo {
     /// Unique in the process: `%UPSTREAM_CONNECTION_ID%`.
     pub id: u64,
-    pub local_address: Address,
+    /// `None`: our end of a Unix socket has none, nor has that of a peer that is gone already.
+    pub local_address: Option<Address>,
     pub remote_address: Address,
     /// The host as it was when the connection was made.
     pub host: Arc<HostInfo>,
