@@ -56,6 +56,14 @@ impl Metadata {
         Some(value)
     }
 
+    /// Adds a namespace, or the fields of one that is there already; those of the same name are replaced.
+    pub fn merge(&mut self, namespace: &str, fields: &Struct) {
+        match self.namespaces.iter_mut().find(|(n, _)| n == namespace) {
+            Some((_, known)) => known.fields.extend(fields.fields.clone()),
+            None => self.namespaces.push((namespace.to_owned(), fields.clone())),
+        }
+    }
+
     /// Overwrites one key, as a filter that writes dynamic metadata does.
     pub fn set(&mut self, namespace: &str, key: &str, value: Value) {
         let at = match self.namespaces.iter().position(|(n, _)| n == namespace) {

@@ -220,6 +220,69 @@ const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        fields: &[
+            ("delay", USED),
+            ("abort", USED),
+            ("upstream_cluster", USED),
+            ("headers", USED),
+            ("downstream_nodes", USED),
+            ("max_active_faults", USED),
+            ("response_rate_limit", USED),
+            ("delay_percent_runtime", USED),
+            ("abort_percent_runtime", USED),
+            ("delay_duration_runtime", USED),
+            ("abort_http_status_runtime", USED),
+            ("max_active_faults_runtime", USED),
+            ("response_rate_limit_percent_runtime", USED),
+            ("abort_grpc_status_runtime", USED),
+            ("disable_downstream_cluster_stats", USED),
+            ("filter_metadata", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.fault.v3.FaultAbort",
+        fields: &[
+            ("http_status", USED),
+            ("grpc_status", USED),
+            ("header_abort", USED),
+            ("percentage", USED),
+            ("response_body", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultDelay",
+        fields: &[
+            ("fixed_delay", USED),
+            ("header_delay", USED),
+            ("percentage", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit",
+        fields: &[
+            ("fixed_limit", USED),
+            ("header_limit", USED),
+            ("percentage", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit",
+        fields: &[("limit_kbps", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit",
+        fields: &[],
+    },
+    Message {
         name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         fields: &[
             ("mutations", USED),

@@ -15,7 +15,7 @@ pub struct LocalReply {
     /// Headers that stand before `content-length`.
     pub headers: Vec<(HeaderId, Cow<'static, [u8]>)>,
     /// What a gRPC client is told, if it does not follow from the code.
-    pub grpc_status: Option<u8>,
+    pub grpc_status: Option<u32>,
     /// Neither the route nor gRPC changes it.
     pub as_is: bool,
 }
@@ -40,7 +40,7 @@ impl LocalReply {
     }
 
     #[must_use]
-    pub fn grpc_status(mut self, status: u8) -> Self {
+    pub fn grpc_status(mut self, status: u32) -> Self {
         self.grpc_status = Some(status);
         self
     }
@@ -105,7 +105,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Envoy's `httpToGrpcStatus`.
-fn grpc_status(code: u16) -> u8 {
+fn grpc_status(code: u16) -> u32 {
     match code {
         400 => 13,
         401 => 16,

@@ -45,7 +45,13 @@ macro_rules! handle {
             /// The value of now.
             #[inline]
             pub fn get(&self) -> $type {
-                self.key.read($read).unwrap_or(self.default)
+                self.get_or(self.default)
+            }
+
+            /// The value of now where the default is one of the moment.
+            #[inline]
+            pub fn get_or(&self, default: $type) -> $type {
+                self.key.read($read).unwrap_or(default)
             }
         }
     };

@@ -6,28 +6,49 @@
 //! with the route table.
 
 pub mod cors;
+pub mod fault;
 pub mod header_mutation;
 mod query_mutation;
 mod registry;
 mod state;
+mod stream_rate_limiter;
 
 pub(crate) use registry::Overrides;
 pub use state::{FilterState, FilterStates};
+pub use stream_rate_limiter::StreamRateLimiter;
 
-use crate::{local_reply::LocalReply, router::RouterConfig, stream::ActiveStream};
+use crate::{
+    local_reply::LocalReply, route::RouteMatch, router::RouterConfig, stream::ActiveStream,
+};
 use cors::Cors;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
+use fault::Fault;
 use header_mutation::HeaderMutation;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::Duration};
 
 /// What a filter decided about the request.
 #[derive(Debug)]
-pub enum Decision {
+pub enum Decision<P = Pause> {
     Continue,
     /// The filter answers itself; no later filter sees the request.
     Reply(Box<LocalReply>),
+    /// No later filter sees the request for the time being; then the filter is asked again.
+    Pause(P),
+}
+
+/// What a filter waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Pause {
+    For(Duration),
+}
+
+/// The filter at this place waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Paused {
+    pub place: usize,
+    pub pause: Pause,
 }
 
 impl Decision {
@@ -56,6 +77,7 @@ impl FilterContext<'_> {
 #[derive(Debug)]
 enum HttpFilter {
     Cors(Cors),
+    Fault(Fault),
     HeaderMutation(HeaderMutation),
 }
 
@@ -75,6 +97,15 @@ impl Instance {
         route
             .and_then(|found| found.route.per_filter.disabled(&self.name))
             .unwrap_or(self.disabled)
+    }
+
+    /// What the most specific level of a route says about this filter.
+    fn most_specific<'a, T: Any>(&self, route: Option<&'a RouteMatch>) -> Option<&'a T> {
+        route?
+            .route
+            .per_filter
+            .most_specific(&self.name)?
+            .downcast_ref()
     }
 
     /// What the levels of the stream's route say about this filter, most specific first.
@@ -129,13 +160,31 @@ impl FilterChain {
     }
 
     /// Runs the request through the filters in order.
-    pub(crate) fn decode_headers(&self, stream: &mut ActiveStream<'_>) -> Decision {
-        for (at, filter) in &self.filters {
+    pub(crate) fn decode_headers(&self, stream: &mut ActiveStream<'_>) -> Decision<Paused> {
+        self.decode_from(0, stream)
+    }
+
+    /// The filter at this place has waited enough: asks it, then those behind it.
+    pub(crate) fn resume(&self, stream: &mut ActiveStream<'_>, place: usize) -> Decision<Paused> {
+        let decision = match self.filters.get(place) {
+            Some((at, HttpFilter::Fault(filter))) => filter.resume(at, stream),
+            _ => Decision::Continue,
+        };
+        match decision {
+            Decision::Continue => self.decode_from(place + 1, stream),
+            Decision::Reply(reply) => Decision::Reply(reply),
+            Decision::Pause(pause) => Decision::Pause(Paused { place, pause }),
+        }
+    }
+
+    fn decode_from(&self, first: usize, stream: &mut ActiveStream<'_>) -> Decision<Paused> {
+        for (at, filter) in self.filters.iter().skip(first) {
             if at.is_disabled(stream) {
                 continue;
             }
             let decision = match filter {
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
+                HttpFilter::Fault(filter) => filter.decode_headers(at, stream),
                 HttpFilter::HeaderMutation(filter) => {
                     filter.decode_headers(&at.name, stream);
                     Decision::Continue
@@ -143,7 +192,11 @@ impl FilterChain {
             };
             match decision {
                 Decision::Continue => {}
-                decision => return decision,
+                Decision::Reply(reply) => return Decision::Reply(reply),
+                Decision::Pause(pause) => {
+                    let place = at.place;
+                    return Decision::Pause(Paused { place, pause });
+                }
             }
         }
         Decision::Continue
@@ -157,6 +210,7 @@ impl FilterChain {
             }
             match filter {
                 HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
+                HttpFilter::Fault(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
             }
         }

@@ -1,6 +1,6 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::{FilterContext, HttpFilter, cors, header_mutation};
+use super::{FilterContext, HttpFilter, cors, fault, header_mutation};
 use crate::{
     route::{FilterOverride, PerFilterConfig},
     router::RouterConfig,
@@ -11,6 +11,7 @@ use envoy_api::{
     pb::envoy::extensions::filters::{
         http::{
             cors::v3::CorsPolicy,
+            fault::v3::HttpFault,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
             router::v3::Router,
         },
@@ -19,6 +20,7 @@ use envoy_api::{
     prost_types::Any,
     type_name, unpack,
 };
+use fault::Fault;
 use header_mutation::HeaderMutation;
 use outrigger_core::{
     ConfigError,
@@ -46,6 +48,14 @@ const KINDS: &[Kind] = &[
         compile: |_, context| Ok(HttpFilter::Cors(Cors::compile(context))),
     },
     Kind {
+        type_name: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        extension: "envoy.filters.http.fault",
+        compile: |config, context| {
+            let filter = Fault::compile(&open::<HttpFault>(config)?, context)?;
+            Ok(HttpFilter::Fault(filter))
+        },
+    },
+    Kind {
         type_name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         extension: "envoy.filters.http.header_mutation",
         compile: |config, _| {
@@ -67,6 +77,9 @@ impl PerFilterConfig for Overrides<'_> {
         match type_name(&config.type_url) {
             "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
                 cors::compile_override(&open::<CorsPolicy>(config)?, runtime).map(Some)
+            }
+            "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
+                fault::compile_override(&open::<HttpFault>(config)?, runtime).map(Some)
             }
             "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" => {
                 header_mutation::compile_override(&open::<HeaderMutationPerRoute>(config)?)

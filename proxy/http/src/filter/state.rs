@@ -1,10 +1,13 @@
 //! What the filters keep of one stream, from its request to its response.
 
+use super::fault::ActiveFault;
+
 /// What one filter keeps.
 #[derive(Debug)]
 pub enum FilterState {
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
+    Fault(ActiveFault),
 }
 
 /// The states of those filters that keep one, by their places in the chain. Its memory is used again by the next
@@ -23,6 +26,11 @@ impl FilterStates {
     pub fn take(&mut self, place: usize) -> Option<FilterState> {
         let at = self.0.iter().position(|(at, _)| *at == place)?;
         Some(self.0.swap_remove(at).1)
+    }
+
+    /// The filter at this place keeps something.
+    pub fn contains(&self, place: usize) -> bool {
+        self.0.iter().any(|(at, _)| *at == place)
     }
 
     pub fn clear(&mut self) {

@@ -86,6 +86,15 @@ impl Forward {
         }
     }
 
+    /// The name of the cluster that this request goes to, whether or not there is one of that name.
+    pub fn cluster_name<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        match self.cluster(headers) {
+            ClusterChoice::Slot(slot) => Some(slot.name().as_bytes()),
+            ClusterChoice::Named(name) => Some(name),
+            ClusterChoice::Missing => None,
+        }
+    }
+
     /// `auto_host_rewrite`, once the endpoint is chosen; an endpoint without a hostname changes nothing.
     /// `keep_original` asks for `x-envoy-original-host`, as unless the router suppresses Envoy's headers.
     pub fn rewrite_host_to_upstream(

@@ -63,6 +63,17 @@ impl PerFilter {
             .map(|(_, entry)| matches!(entry, Entry::Disabled))
     }
 
+    /// What the most specific level says that has something to say.
+    pub fn most_specific(&self, filter_name: &str) -> Option<&FilterOverride> {
+        self.levels
+            .iter()
+            .rev()
+            .find_map(|(name, entry)| match entry {
+                Entry::Enabled(Some(config)) if &**name == filter_name => Some(config),
+                _ => None,
+            })
+    }
+
     /// Every override of a filter, least specific first; from the other end, weighted cluster over route over virtual host
     /// over route configuration.
     pub fn all<'a>(

@@ -15,13 +15,13 @@ use outrigger_core::{HeaderId, Protocol, ResponseFlag, formatter::FormatContext}
 use std::{borrow::Cow, time::Duration};
 
 /// gRPC's DEADLINE_EXCEEDED.
-const DEADLINE_EXCEEDED: u8 = 4;
+const DEADLINE_EXCEEDED: u32 = 4;
 
 impl ActiveStream<'_> {
     /// The reply to a stream deadline that passed before the response began.
     pub fn expired_reply(&mut self, expired: Expired) -> LocalReply {
         let stats = &self.connection.hcm.stats;
-        let code = if self.request_complete { 504 } else { 408 };
+        let code = if self.received { 504 } else { 408 };
         match expired {
             Expired::StreamIdle => {
                 stats.downstream_rq_idle_timeout.inc();
@@ -169,7 +169,7 @@ impl ActiveStream<'_> {
         let now = self.info.elapsed();
         self.info.timing.downstream_tx_end = Some(now);
         self.connection.idle_since = Some(self.info.start + now);
-        if !self.request_complete {
+        if !self.received {
             // What still comes of the request is of no use to anybody.
             self.connection.hcm.stats.downstream_rq_rx_reset.inc();
         }
@@ -187,7 +187,7 @@ impl ActiveStream<'_> {
     fn close(&self) -> Close {
         let framed_by_close = self.info.protocol == Some(Protocol::Http10)
             && !self.messages.response.contains(HeaderId::ContentLength);
-        let expected = self.saw_connection_close && self.request_complete;
+        let expected = self.saw_connection_close && self.received;
         if self.info.attempt_count > 0 && (framed_by_close || expected) {
             Close::Flush
         } else {

@@ -1,5 +1,6 @@
 //! The memory of one request and its response.
 
+use super::{HeldBody, ResponseBody};
 use crate::filter::FilterStates;
 use outrigger_core::HeaderMap;
 use std::cell::RefCell;
@@ -15,6 +16,8 @@ pub struct Messages {
     pub response: HeaderMap,
     pub response_trailers: HeaderMap,
     pub filters: FilterStates,
+    pub held: HeldBody,
+    pub response_body: ResponseBody,
 }
 
 thread_local! {
@@ -33,6 +36,8 @@ impl Messages {
         self.response.clear();
         self.response_trailers.clear();
         self.filters.clear();
+        self.held.clear();
+        self.response_body.clear();
         POOL.with_borrow_mut(|pool| {
             if pool.len() < POOLED {
                 pool.push(self);

@@ -7,20 +7,25 @@ mod deadlines;
 mod duration;
 mod ending;
 mod messages;
+mod pause;
 mod proxy_response;
+mod request_body;
+mod response_body;
 
 pub(crate) use deadlines::{Deadlines, Expired};
 pub(crate) use messages::Messages;
+pub use request_body::HeldBody;
+pub use response_body::ResponseBody;
 
 use crate::{
     codec::{
-        BodyEvent, CodecError,
+        CodecError,
         h1::{
             ConnectionHeader, EncodeError, RequestHead, authority_is_valid,
             server::{RequestError, ResponseContext},
         },
     },
-    filter::Decision,
+    filter::{Decision, Paused},
     hcm::{Close, Connection, DrainState},
     hop_by_hop,
     local_reply::{LocalReply, is_grpc},
@@ -59,7 +64,12 @@ pub(crate) struct ActiveStream<'a> {
     pub deadlines: Deadlines,
     pub method: Method,
     pub internal: bool,
+    /// The router has been given the whole request.
     pub request_complete: bool,
+    /// The client has sent the whole request; a filter may hold some of it.
+    received: bool,
+    /// Some of the body is not read from the codec any more but held.
+    holds_body: bool,
     pub grpc: bool,
     /// The client asked for `connection: close`.
     saw_connection_close: bool,
@@ -72,6 +82,10 @@ pub(crate) struct ActiveStream<'a> {
 enum Step {
     Reply(LocalReply),
     Forward,
+    /// A filter has asked for time.
+    Paused(Paused),
+    /// The client is gone, or its request broke off.
+    Disconnected(RequestError),
 }
 
 impl<'a> ActiveStream<'a> {
@@ -105,6 +119,8 @@ impl<'a> ActiveStream<'a> {
             method: Method::Other,
             internal: false,
             request_complete: false,
+            received: false,
+            holds_body: false,
             grpc: false,
             saw_connection_close: false,
             response_started: false,
@@ -120,8 +136,16 @@ impl<'a> ActiveStream<'a> {
             return self.reject(error).await;
         }
         self.begin(head);
-        match self.decode_headers(head) {
+        let mut step = self.decode_headers(head);
+        if let Step::Paused(paused) = step {
+            // In a box: whoever is not made to wait pays nothing for it.
+            step = Box::pin(self.resume(paused)).await;
+        }
+        match step {
             Step::Reply(reply) => self.send_local_reply(reply).await,
+            Step::Disconnected(error) => self.downstream_failed(error).await,
+            // Only a wait leads out of a pause.
+            Step::Paused(_) => self.abandon(),
             Step::Forward => match router::forward(self).await {
                 router::Outcome::Response(response) => self.proxy_response(response).await,
                 router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
@@ -190,13 +214,13 @@ impl<'a> ActiveStream<'a> {
         }
         if self.request_complete {
             // The stream began with the last byte of its request.
-            self.complete_request(Duration::ZERO);
+            self.receive_end(Duration::ZERO);
         }
     }
 
     /// The last byte of the request has arrived.
-    fn complete_request(&mut self, now: Duration) {
-        self.request_complete = true;
+    fn receive_end(&mut self, now: Duration) {
+        self.received = true;
         self.info.timing.downstream_rx_end = Some(now);
         self.deadlines.request = None;
     }
@@ -254,6 +278,10 @@ impl<'a> ActiveStream<'a> {
             Decision::Reply(reply) => {
                 router::name_cluster(self);
                 Step::Reply(*reply)
+            }
+            Decision::Pause(paused) => {
+                router::name_cluster(self);
+                Step::Paused(paused)
             }
         }
     }
@@ -318,8 +346,15 @@ impl<'a> ActiveStream<'a> {
             return self.reset_response();
         }
         if !end {
-            self.info.body_bytes_sent += body.len() as u64;
-            self.connection.codec.send_data(body);
+            if self.messages.response_body.is_plain() {
+                self.info.body_bytes_sent += body.len() as u64;
+                self.connection.codec.send_data(body);
+            } else if let Err(expired) = Box::pin(self.send_limited(body)).await {
+                return match expired {
+                    Some(expired) => self.expire_response(expired),
+                    None => self.disconnected(),
+                };
+            }
             self.connection.codec.send_end(None);
         }
         let flushed = poll_fn(|cx| {
@@ -370,7 +405,7 @@ impl<'a> ActiveStream<'a> {
         if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
             self.connection.begin_drain(self.info.start + now);
         }
-        if !self.request_complete {
+        if !self.received {
             hcm.stats.downstream_rq_response_before_rq_complete.inc();
         }
         if !self.connection.codec.is_multiplexed() {
@@ -406,7 +441,7 @@ impl<'a> ActiveStream<'a> {
     /// Whether an HTTP/1 connection ends with this response, which has to say so.
     fn decide_close(&mut self) {
         let asked = self.connection.drain == DrainState::NotDraining && self.saw_connection_close;
-        if asked || self.ends_by_close() || !self.request_complete {
+        if asked || self.ends_by_close() || !self.received {
             self.connection.drain = DrainState::Closing;
         }
         if self.connection.drain != DrainState::NotDraining {
@@ -426,31 +461,6 @@ impl<'a> ActiveStream<'a> {
                 }
                 _ => ConnectionHeader::FromMap,
             },
-        }
-    }
-
-    /// The next piece of the request, accounted for.
-    pub fn poll_request_body(&mut self, cx: &mut Context<'_>) -> Poll<RequestEvent> {
-        match self
-            .connection
-            .codec
-            .poll_body(cx, &mut self.messages.request_trailers)
-        {
-            Poll::Ready(Ok(BodyEvent::Data(data))) => {
-                self.info.body_bytes_received += data.len() as u64;
-                self.deadlines.touch();
-                Poll::Ready(RequestEvent::Data(data))
-            }
-            Poll::Ready(Ok(event)) => {
-                self.complete_request(self.info.elapsed());
-                let trailers = matches!(event, BodyEvent::Trailers);
-                if trailers {
-                    self.connection.hcm.clone().filters.decode_trailers(self);
-                }
-                Poll::Ready(RequestEvent::End { trailers })
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(RequestEvent::Failed(error)),
-            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -91,10 +91,7 @@ impl ActiveStream<'_> {
             // The response.
             let mut more = false;
             while !upstream.ended && !self.connection.codec.is_backed_up() {
-                match upstream
-                    .exchange
-                    .poll_body(cx, &mut self.messages.response_trailers)
-                {
+                match self.poll_response_body(cx, &mut upstream.exchange) {
                     Poll::Ready(Ok(BodyEvent::Data(data))) => {
                         moved = true;
                         self.info.body_bytes_sent += data.len() as u64;
