@@ -1,5 +1,6 @@
 //! What one upstream connection counts from its first SYN to its end.
 
+use super::PoolFailure;
 use crate::{
     circuit_breaker::{ConnectionPermit, Overflow, ResourceManager},
     config::ClusterConfig,
@@ -57,6 +58,11 @@ pub struct PoolParts {
 impl PoolParts {
     pub(crate) fn host_info(&self) -> Arc<HostInfo> {
         Arc::clone(&self.host.info())
+    }
+
+    /// A request found a connection and no room among the active requests.
+    pub(super) fn overflow(&self) -> PoolFailure {
+        PoolFailure::overflow(Some(self.host_info()))
     }
 }
 

@@ -10,20 +10,19 @@ use super::{
     connect::{self, Connected},
     connection::ConnectionGuard,
     janitor::{self, Liveness, Signal, liveness},
+    pending::{Lender, PoolRequest, Queue},
 };
 use crate::circuit_breaker::{PendingPermit, PoolPermit};
 use outrigger_transport::Stream;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
-use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use tokio::{runtime::Handle, time::Instant};
 
-type Answer = Result<Http1Connection, PoolFailure>;
+/// A request for a connection.
+pub type Http1Request = PoolRequest<Pool>;
 
 /// A connection without a request.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ struct Idle {
 struct State {
     /// The one used last is at the end.
     idle: Vec<Idle>,
-    waiters: VecDeque<oneshot::Sender<Answer>>,
+    waiters: Queue<Http1Connection>,
     /// Connections that are being made.
     connecting: usize,
     /// From the first request on until the last connection is gone.
@@ -78,10 +77,10 @@ impl Pool {
                 Ok(connection) => Ok(connection),
                 Err(idle) => {
                     self.offer(idle);
-                    Err(self.overflow())
+                    Err(self.parts.overflow())
                 }
             };
-            return Http1Request(Request::Ready(Some(answer)));
+            return Http1Request::ready(answer);
         }
         let mut state = self.state.lock();
         if state.permit.is_none() {
@@ -94,15 +93,9 @@ impl Pool {
             self.rest(&mut state);
             return Http1Request::failed(PoolFailure::overflow(None));
         };
-        let (sender, receiver) = oneshot::channel();
-        state.waiters.push_back(sender);
+        let request = state.waiters.wait(self, pending);
         self.grow(&mut state);
-        drop(state);
-        Http1Request(Request::Waiting(Waiting {
-            receiver,
-            _pending: pending,
-            pool: self.clone(),
-        }))
+        request
     }
 
     /// The idle connection used last that the peer has not closed.
@@ -161,13 +154,7 @@ impl Pool {
                     self.rest(&mut state);
                     waiters
                 };
-                // A host that refuses one connection is not asked again for the requests that wait: each of them
-                // learns it now and may go elsewhere.
-                for waiter in waiters {
-                    if waiter.send(Err(failure.clone())).is_ok() {
-                        self.parts.stats.upstream_rq_pending_failure_eject.inc();
-                    }
-                }
+                waiters.fail(&failure, &self.parts.stats);
             }
         }
     }
@@ -184,20 +171,17 @@ impl Pool {
         loop {
             let waiter = {
                 let mut state = self.state.lock();
-                match state.waiters.pop_front() {
+                match state.waiters.next() {
                     Some(waiter) => waiter,
                     None => return self.put_idle(state, connected),
                 }
             };
-            if waiter.is_closed() {
-                continue;
-            }
             let answer = match Http1Connection::start(connected, self) {
                 Ok(connection) => waiter.send(Ok(connection)),
                 Err(free) => {
                     connected = free;
                     // If the request is gone in the meantime, nobody is there to hear of the overflow.
-                    waiter.send(Err(self.overflow())).ok();
+                    waiter.send(Err(self.parts.overflow())).ok();
                     continue;
                 }
             };
@@ -306,11 +290,6 @@ impl Pool {
         };
         drop(idle);
         self.rest(&mut self.state.lock());
-    }
-
-    /// A request found a connection and no room among the active requests.
-    fn overflow(&self) -> PoolFailure {
-        PoolFailure::overflow(Some(self.parts.host_info()))
     }
 }
 
@@ -443,72 +422,18 @@ impl Http1Connection {
     }
 }
 
-/// A request for a connection. Dropping it cancels; a connection that is being made for it goes to the next one.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Http1Request(Request);
+impl Lender for Pool {
+    type Loan = Http1Connection;
 
-#[derive(Debug)]
-enum Request {
-    Ready(Option<Answer>),
-    Waiting(Waiting),
-}
-
-#[derive(Debug)]
-struct Waiting {
-    receiver: oneshot::Receiver<Answer>,
-    _pending: PendingPermit,
-    pool: Arc<Pool>,
-}
-
-impl Http1Request {
-    /// A request that has failed already.
-    pub(crate) fn failed(failure: PoolFailure) -> Self {
-        Self(Request::Ready(Some(Err(failure))))
+    fn parts(&self) -> &PoolParts {
+        &self.parts
     }
-}
 
-impl Future for Http1Request {
-    type Output = Answer;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let this = self.get_mut();
-        let answer = match &mut this.0 {
-            Request::Ready(answer) => answer.take(),
-            Request::Waiting(waiting) => {
-                let answer = match Pin::new(&mut waiting.receiver).poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    // The runtime that made the connection is shutting down.
-                    Poll::Ready(Err(_)) => Err(waiting.pool.overflow()),
-                    Poll::Ready(Ok(answer)) => answer,
-                };
-                this.0 = Request::Ready(None);
-                Some(answer)
-            }
-        };
-        // Polled after its end it stays silent, as a fused future does.
-        answer.map_or(Poll::Pending, Poll::Ready)
+    fn take_back(self: &Arc<Self>, connection: Http1Connection) {
+        self.offer(connection.unused());
     }
-}
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.receiver.is_terminated() {
-            return;
-        }
-        self.receiver.close();
-        match self.receiver.try_recv() {
-            // It came while nobody looked: somebody else may use it.
-            Ok(Ok(connection)) => {
-                let connected = connection.unused();
-                self.pool.offer(connected);
-            }
-            Ok(Err(_)) => {}
-            Err(_) => {
-                self.pool.parts.stats.upstream_rq_cancelled.inc();
-                let mut state = self.pool.state.lock();
-                state.waiters.retain(|waiter| !waiter.is_closed());
-            }
-        }
+    fn forget_cancelled(&self) {
+        self.state.lock().waiters.forget_cancelled();
     }
 }

@@ -8,6 +8,7 @@ use super::{
     connect::{self, Connected},
     connection::{ConnectionGuard, PoolParts},
     http2_driver,
+    pending::{Lender, PoolRequest, Queue},
 };
 use crate::{
     circuit_breaker::{PendingPermit, PoolPermit},
@@ -17,19 +18,13 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use parking_lot::Mutex;
 use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
-type Answer = Result<Http2Stream, PoolFailure>;
+/// A request for a stream.
+pub type Http2Request = PoolRequest<Http2Pool>;
 
 /// One connection, as its streams and its driver share it.
 #[derive(Debug)]
@@ -109,7 +104,7 @@ fn fault(books: &mut Books) -> Option<h2::Error> {
 #[derive(Debug, Default)]
 struct State {
     connections: Vec<Arc<Shared>>,
-    waiters: VecDeque<oneshot::Sender<Answer>>,
+    waiters: Queue<Box<Http2Stream>>,
     /// Connections that are being made.
     connecting: usize,
     /// The host is gone: connections end with their last stream.
@@ -149,7 +144,7 @@ impl Http2Pool {
     /// A stream for one request.
     pub(crate) fn request(self: &Arc<Self>) -> Http2Request {
         if let Some(connection) = self.find() {
-            return Http2Request(Request::Ready(Some(self.start(&connection).map(Box::new))));
+            return Http2Request::ready(self.start(&connection));
         }
         let mut state = self.state.lock();
         if state.permit.is_none() {
@@ -162,15 +157,9 @@ impl Http2Pool {
             state.rest();
             return Http2Request::failed(PoolFailure::overflow(None));
         };
-        let (sender, receiver) = oneshot::channel();
-        state.waiters.push_back(sender);
+        let request = state.waiters.wait(self, pending);
         self.grow(&mut state);
-        drop(state);
-        Http2Request(Request::Waiting(Waiting {
-            receiver,
-            _pending: pending,
-            pool: self.clone(),
-        }))
+        request
     }
 
     /// A connection with room. Those that have come to their end are forgotten.
@@ -184,8 +173,8 @@ impl Http2Pool {
         state.connections.iter().find(with_room).cloned()
     }
 
-    fn start(self: &Arc<Self>, connection: &Arc<Shared>) -> Answer {
-        let overflow = || PoolFailure::overflow(Some(self.parts.host_info()));
+    fn start(self: &Arc<Self>, connection: &Arc<Shared>) -> Result<Box<Http2Stream>, PoolFailure> {
+        let overflow = || self.parts.overflow();
         let mut books = connection.books.lock();
         let Some(send) = books.send.clone() else {
             return Err(overflow());
@@ -201,14 +190,14 @@ impl Http2Pool {
             connection.changed.notify_one();
         }
         drop(books);
-        Ok(Http2Stream {
+        Ok(Box::new(Http2Stream {
             send,
             info: connection.info.clone(),
             lease: Lease {
                 connection: connection.clone(),
                 pool: self.clone(),
             },
-        })
+        }))
     }
 
     /// Makes connections while more requests wait than those under way can take, as far as the breaker allows.
@@ -251,11 +240,7 @@ impl Http2Pool {
             state.rest();
             waiters
         };
-        for waiter in waiters {
-            if waiter.send(Err(failure.clone())).is_ok() {
-                self.parts.stats.upstream_rq_pending_failure_eject.inc();
-            }
-        }
+        waiters.fail(&failure, &self.parts.stats);
     }
 
     fn add(&self, connection: Arc<Shared>) {
@@ -276,13 +261,11 @@ impl Http2Pool {
             let Some(connection) = self.find() else {
                 return self.grow(&mut self.state.lock());
             };
-            let Some(waiter) = self.state.lock().waiters.pop_front() else {
+            let Some(waiter) = self.state.lock().waiters.next() else {
                 return;
             };
-            if !waiter.is_closed() {
-                // A request that is gone in the meantime gives its stream back by dropping it.
-                drop(waiter.send(self.start(&connection)));
-            }
+            // A request that is gone in the meantime gives its stream back by dropping it.
+            drop(waiter.send(self.start(&connection)));
         }
     }
 
@@ -400,65 +383,19 @@ impl Drop for Lease {
     }
 }
 
-/// A request for a stream. Dropping it cancels; a connection that is being made for it serves others.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Http2Request(Request);
+impl Lender for Http2Pool {
+    type Loan = Box<Http2Stream>;
 
-#[derive(Debug)]
-enum Request {
-    Ready(Option<Result<Box<Http2Stream>, PoolFailure>>),
-    Waiting(Waiting),
-}
-
-#[derive(Debug)]
-struct Waiting {
-    receiver: oneshot::Receiver<Answer>,
-    _pending: PendingPermit,
-    pool: Arc<Http2Pool>,
-}
-
-impl Http2Request {
-    /// A request that has failed already.
-    pub(crate) fn failed(failure: PoolFailure) -> Self {
-        Self(Request::Ready(Some(Err(failure))))
+    fn parts(&self) -> &PoolParts {
+        &self.parts
     }
-}
 
-impl Future for Http2Request {
-    type Output = Result<Box<Http2Stream>, PoolFailure>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let answer = match &mut this.0 {
-            Request::Ready(answer) => answer.take(),
-            Request::Waiting(waiting) => {
-                let answer = match Pin::new(&mut waiting.receiver).poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    // The runtime that made the connection is shutting down.
-                    Poll::Ready(Err(_)) => Err(PoolFailure::overflow(None)),
-                    Poll::Ready(Ok(answer)) => answer.map(Box::new),
-                };
-                this.0 = Request::Ready(None);
-                Some(answer)
-            }
-        };
-        // Polled after its end it stays silent, as a fused future does.
-        answer.map_or(Poll::Pending, Poll::Ready)
+    fn take_back(self: &Arc<Self>, stream: Box<Http2Stream>) {
+        // Its drop gives the place to the next one.
+        drop(stream);
     }
-}
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.receiver.is_terminated() {
-            return;
-        }
-        self.receiver.close();
-        // A stream that came while nobody looked is given back by dropping it.
-        if self.receiver.try_recv().is_err() {
-            self.pool.parts.stats.upstream_rq_cancelled.inc();
-            let mut state = self.pool.state.lock();
-            state.waiters.retain(|waiter| !waiter.is_closed());
-        }
+    fn forget_cancelled(&self) {
+        self.state.lock().waiters.forget_cancelled();
     }
 }

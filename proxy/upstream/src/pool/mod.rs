@@ -8,6 +8,7 @@ pub mod http1;
 pub mod http2;
 mod http2_driver;
 mod janitor;
+mod pending;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -351,3 +351,16 @@ async fn a_tcp_session_that_is_given_up_is_cancelled() {
     assert_eq!(cluster.stats.upstream_cx_active.get(), 0);
     assert_eq!(cluster.stats.upstream_rq_pending_active.get(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn connect_timeout_is_told_and_counted() {
+    let deaf = Deaf::start();
+    let cluster = build(&proto(deaf.address));
+    let begin = time::Instant::now();
+    let failure = request(&cluster).await.unwrap_err();
+    assert_eq!(failure.reason, FailureReason::Timeout);
+    assert_eq!(begin.elapsed().as_secs(), 5);
+    let stats = &cluster.stats;
+    assert_eq!(stats.upstream_cx_connect_timeout.get(), 1);
+    assert_eq!(stats.upstream_cx_destroy_local.get(), 1);
+}

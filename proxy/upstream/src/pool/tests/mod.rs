@@ -4,6 +4,7 @@
 
 mod addresses;
 mod http1;
+mod http2;
 
 use super::{CloseReason, FailureReason};
 use crate::{BuildContext, Cluster, LbContext, Priority, pool::Http1Connection};
@@ -14,6 +15,7 @@ use envoy_api::pb::envoy::config::{
     endpoint::v3 as endpoint,
 };
 use outrigger_core::Context;
+use socket2::{Domain, Socket, Type};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -94,6 +96,35 @@ async fn listener() -> (TcpListener, SocketAddr) {
 
 async fn closed_port() -> SocketAddr {
     listener().await.1
+}
+
+/// A port on which connections neither succeed nor fail: nobody accepts, and the queue is full.
+struct Deaf {
+    address: SocketAddr,
+    _listener: Socket,
+    _queue: Vec<Socket>,
+}
+
+impl Deaf {
+    fn start() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let queue = (0..4).map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+            // Most of them stay in progress.
+            socket.connect(&address).ok();
+            socket
+        });
+        Self {
+            _queue: queue.collect(),
+            address: address.as_socket().unwrap(),
+            _listener: listener,
+        }
+    }
 }
 
 fn request(cluster: &Arc<Cluster>) -> super::Http1Request {
