@@ -8,7 +8,10 @@ const LATER: &str = "not supported by this version";
 
 /// The tables of this floor: the connection manager, its filters and its routes.
 pub fn fields() -> impl Iterator<Item = &'static Message> {
-    FIELDS.iter().chain(crate::route::FIELDS)
+    FIELDS
+        .iter()
+        .chain(crate::filter::FIELDS)
+        .chain(crate::route::FIELDS)
 }
 
 const FIELDS: &[Message] = &[
@@ -199,125 +202,6 @@ const FIELDS: &[Message] = &[
                 Ignored("CONNECT is not proxied in this version"),
             ),
         ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.cors.v3.Cors",
-        fields: &[],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.cors.v3.CorsPolicy",
-        fields: &[
-            ("allow_origin_string_match", USED),
-            ("allow_methods", USED),
-            ("allow_headers", USED),
-            ("expose_headers", USED),
-            ("max_age", USED),
-            ("allow_credentials", USED),
-            ("filter_enabled", USED),
-            ("shadow_enabled", USED),
-            ("allow_private_network_access", USED),
-            ("forward_not_matching_preflights", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.fault.v3.HTTPFault",
-        fields: &[
-            ("delay", USED),
-            ("abort", USED),
-            ("upstream_cluster", USED),
-            ("headers", USED),
-            ("downstream_nodes", USED),
-            ("max_active_faults", USED),
-            ("response_rate_limit", USED),
-            ("delay_percent_runtime", USED),
-            ("abort_percent_runtime", USED),
-            ("delay_duration_runtime", USED),
-            ("abort_http_status_runtime", USED),
-            ("max_active_faults_runtime", USED),
-            ("response_rate_limit_percent_runtime", USED),
-            ("abort_grpc_status_runtime", USED),
-            ("disable_downstream_cluster_stats", USED),
-            ("filter_metadata", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.fault.v3.FaultAbort",
-        fields: &[
-            ("http_status", USED),
-            ("grpc_status", USED),
-            ("header_abort", USED),
-            ("percentage", USED),
-            ("response_body", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
-        fields: &[],
-    },
-    Message {
-        name: "envoy.extensions.filters.common.fault.v3.FaultDelay",
-        fields: &[
-            ("fixed_delay", USED),
-            ("header_delay", USED),
-            ("percentage", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
-        fields: &[],
-    },
-    Message {
-        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit",
-        fields: &[
-            ("fixed_limit", USED),
-            ("header_limit", USED),
-            ("percentage", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit",
-        fields: &[("limit_kbps", USED)],
-    },
-    Message {
-        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit",
-        fields: &[],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-        fields: &[
-            ("mutations", USED),
-            ("most_specific_header_mutations_wins", USED),
-        ],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-        fields: &[("mutations", USED)],
-    },
-    Message {
-        name: "envoy.extensions.filters.http.header_mutation.v3.Mutations",
-        fields: &[
-            ("request_mutations", USED),
-            ("query_parameter_mutations", USED),
-            ("response_mutations", USED),
-            ("response_trailers_mutations", USED),
-            ("request_trailers_mutations", USED),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.KeyValueMutation",
-        fields: &[("append", USED), ("remove", USED)],
-    },
-    Message {
-        name: "envoy.config.core.v3.KeyValueAppend",
-        fields: &[
-            ("record", USED),
-            ("entry", Rejected("use record")),
-            ("action", USED),
-        ],
-    },
-    Message {
-        name: "envoy.config.core.v3.KeyValuePair",
-        fields: &[("key", USED), ("value", USED)],
     },
     Message {
         name: "envoy.config.core.v3.SchemeHeaderTransformation",

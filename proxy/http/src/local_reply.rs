@@ -1,8 +1,9 @@
 //! Answers that the proxy gives itself: Envoy's exact codes, bodies, response flags and details.
 
+use crate::route::HeaderParser;
 use bytes::Bytes;
-use outrigger_core::{HeaderId, HeaderMap, ResponseFlag};
-use std::borrow::Cow;
+use outrigger_core::{HeaderId, HeaderMap, ResponseFlag, StreamInfo};
+use std::{borrow::Cow, sync::Arc};
 
 /// One local reply, before it runs through the response path like any other response.
 #[derive(Debug, Clone)]
@@ -18,6 +19,30 @@ pub struct LocalReply {
     pub grpc_status: Option<u32>,
     /// Neither the route nor gRPC changes it.
     pub as_is: bool,
+    /// What is added behind the headers of the route.
+    pub amend: Option<Box<Amendment>>,
+}
+
+/// Headers that a filter adds to its reply.
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    pub headers: Arc<HeaderParser>,
+    /// Seconds; for a reply whose headers do not say that already.
+    pub retry_after: Option<u64>,
+}
+
+impl Amendment {
+    pub fn apply(&self, head: &mut HeaderMap, request: &HeaderMap, info: &StreamInfo) {
+        self.headers.evaluate_response(head, Some(request), info);
+        if let Some(seconds) = self.retry_after
+            && !head.contains(HeaderId::RetryAfter)
+        {
+            head.append(
+                HeaderId::RetryAfter,
+                itoa::Buffer::new().format(seconds).as_bytes(),
+            );
+        }
+    }
 }
 
 impl LocalReply {
@@ -30,6 +55,7 @@ impl LocalReply {
             headers: Vec::new(),
             grpc_status: None,
             as_is: false,
+            amend: None,
         }
     }
 

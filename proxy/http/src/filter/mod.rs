@@ -7,12 +7,15 @@
 
 pub mod cors;
 pub mod fault;
+mod fields;
 pub mod header_mutation;
+pub mod local_ratelimit;
 mod query_mutation;
 mod registry;
 mod state;
 mod stream_rate_limiter;
 
+pub use fields::FIELDS;
 pub(crate) use registry::Overrides;
 pub use state::{FilterState, FilterStates};
 pub use stream_rate_limiter::StreamRateLimiter;
@@ -24,6 +27,7 @@ use cors::Cors;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use local_ratelimit::LocalRateLimit;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
 use std::{any::Any, sync::Arc, time::Duration};
@@ -79,6 +83,7 @@ enum HttpFilter {
     Cors(Cors),
     Fault(Fault),
     HeaderMutation(HeaderMutation),
+    LocalRateLimit(LocalRateLimit),
 }
 
 /// Which filter of its chain a filter is.
@@ -189,6 +194,7 @@ impl FilterChain {
                     filter.decode_headers(&at.name, stream);
                     Decision::Continue
                 }
+                HttpFilter::LocalRateLimit(filter) => filter.decode_headers(at, stream),
             };
             match decision {
                 Decision::Continue => {}
@@ -212,6 +218,7 @@ impl FilterChain {
                 HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
                 HttpFilter::Fault(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
+                HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::{FilterContext, HttpFilter, cors, fault, header_mutation};
+use super::{FilterContext, HttpFilter, cors, fault, header_mutation, local_ratelimit};
 use crate::{
     route::{FilterOverride, PerFilterConfig},
     router::RouterConfig,
@@ -13,6 +13,7 @@ use envoy_api::{
             cors::v3::CorsPolicy,
             fault::v3::HttpFault,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
+            local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
             router::v3::Router,
         },
         network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
@@ -22,6 +23,7 @@ use envoy_api::{
 };
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use local_ratelimit::LocalRateLimit;
 use outrigger_core::{
     ConfigError,
     error::{ConfigResult, required},
@@ -63,6 +65,14 @@ const KINDS: &[Kind] = &[
             Ok(HttpFilter::HeaderMutation(filter))
         },
     },
+    Kind {
+        type_name: "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        extension: "envoy.filters.http.local_ratelimit",
+        compile: |config, context| {
+            let filter = LocalRateLimit::compile(&open::<LocalRateLimitProto>(config)?, context)?;
+            Ok(HttpFilter::LocalRateLimit(filter))
+        },
+    },
 ];
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -83,6 +93,10 @@ impl PerFilterConfig for Overrides<'_> {
             }
             "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" => {
                 header_mutation::compile_override(&open::<HeaderMutationPerRoute>(config)?)
+                    .map(Some)
+            }
+            "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+                local_ratelimit::compile_override(&open::<LocalRateLimitProto>(config)?, self.0)
                     .map(Some)
             }
             _ => Ok(None),

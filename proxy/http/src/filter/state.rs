@@ -1,6 +1,7 @@
 //! What the filters keep of one stream, from its request to its response.
 
-use super::fault::ActiveFault;
+use super::{fault::ActiveFault, local_ratelimit::TokenBucket};
+use std::sync::Arc;
 
 /// What one filter keeps.
 #[derive(Debug)]
@@ -8,6 +9,8 @@ pub enum FilterState {
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
     Fault(ActiveFault),
+    /// The bucket that the response tells about.
+    LocalRateLimit(Arc<TokenBucket>),
 }
 
 /// The states of those filters that keep one, by their places in the chain. Its memory is used again by the next

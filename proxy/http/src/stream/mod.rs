@@ -339,6 +339,9 @@ impl<'a> ActiveStream<'a> {
             if let Some(found) = route {
                 found.finalize_response_headers(head, request, info);
             }
+            if let Some(amend) = &reply.amend {
+                amend.apply(head, request, info);
+            }
         });
         let end = body.is_empty() || self.method == Method::Head;
         let now = self.info.elapsed();

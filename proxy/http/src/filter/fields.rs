@@ -1,0 +1,297 @@
+//! The fate of every field of the HTTP filters, and of what only they read.
+
+use outrigger_core::field::{Fate::Ignored, Fate::Rejected, Message, USED};
+
+const LATER: &str = "not supported by this version";
+const NO_ROUTE_LIMITS: &str = "the rate_limits of routes are refused, and only they have stages";
+const NO_FORMAT: &str = "descriptor_value is no format, as it is in Envoy by default";
+
+/// The filters' messages.
+pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.extensions.filters.http.cors.v3.Cors",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        fields: &[
+            ("allow_origin_string_match", USED),
+            ("allow_methods", USED),
+            ("allow_headers", USED),
+            ("expose_headers", USED),
+            ("max_age", USED),
+            ("allow_credentials", USED),
+            ("filter_enabled", USED),
+            ("shadow_enabled", USED),
+            ("allow_private_network_access", USED),
+            ("forward_not_matching_preflights", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        fields: &[
+            ("delay", USED),
+            ("abort", USED),
+            ("upstream_cluster", USED),
+            ("headers", USED),
+            ("downstream_nodes", USED),
+            ("max_active_faults", USED),
+            ("response_rate_limit", USED),
+            ("delay_percent_runtime", USED),
+            ("abort_percent_runtime", USED),
+            ("delay_duration_runtime", USED),
+            ("abort_http_status_runtime", USED),
+            ("max_active_faults_runtime", USED),
+            ("response_rate_limit_percent_runtime", USED),
+            ("abort_grpc_status_runtime", USED),
+            ("disable_downstream_cluster_stats", USED),
+            ("filter_metadata", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.fault.v3.FaultAbort",
+        fields: &[
+            ("http_status", USED),
+            ("grpc_status", USED),
+            ("header_abort", USED),
+            ("percentage", USED),
+            ("response_body", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultDelay",
+        fields: &[
+            ("fixed_delay", USED),
+            ("header_delay", USED),
+            ("percentage", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit",
+        fields: &[
+            ("fixed_limit", USED),
+            ("header_limit", USED),
+            ("percentage", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit",
+        fields: &[("limit_kbps", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        fields: &[
+            ("mutations", USED),
+            ("most_specific_header_mutations_wins", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        fields: &[("mutations", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_mutation.v3.Mutations",
+        fields: &[
+            ("request_mutations", USED),
+            ("query_parameter_mutations", USED),
+            ("response_mutations", USED),
+            ("response_trailers_mutations", USED),
+            ("request_trailers_mutations", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValueMutation",
+        fields: &[("append", USED), ("remove", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValueAppend",
+        fields: &[
+            ("record", USED),
+            ("entry", Rejected("use record")),
+            ("action", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.KeyValuePair",
+        fields: &[("key", USED), ("value", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        fields: &[
+            ("stat_prefix", USED),
+            ("status", USED),
+            ("token_bucket", USED),
+            ("filter_enabled", USED),
+            ("filter_enforced", USED),
+            ("request_headers_to_add_when_not_enforced", USED),
+            ("response_headers_to_add", USED),
+            ("descriptors", USED),
+            ("stage", Ignored(NO_ROUTE_LIMITS)),
+            ("local_rate_limit_per_downstream_connection", USED),
+            ("local_cluster_rate_limit", Rejected(LATER)),
+            ("enable_x_ratelimit_headers", USED),
+            ("vh_rate_limits", Ignored(NO_ROUTE_LIMITS)),
+            ("always_consume_default_token_bucket", USED),
+            ("rate_limited_as_resource_exhausted", USED),
+            ("rate_limits", USED),
+            (
+                "max_dynamic_descriptors",
+                Ignored("descriptors for any value are refused"),
+            ),
+            ("enable_retry_after_header", USED),
+        ],
+    },
+    Message {
+        name: "envoy.type.v3.HttpStatus",
+        fields: &[("code", USED)],
+    },
+    Message {
+        name: "envoy.type.v3.TokenBucket",
+        fields: &[
+            ("max_tokens", USED),
+            ("tokens_per_fill", USED),
+            ("fill_interval", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor",
+        fields: &[
+            ("entries", USED),
+            ("token_bucket", USED),
+            ("shadow_mode", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry",
+        fields: &[("key", USED), ("value", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit",
+        fields: &[
+            (
+                "stage",
+                Rejected("'stage' field and 'disable_key' field are not supported"),
+            ),
+            (
+                "disable_key",
+                Rejected("'stage' field and 'disable_key' field are not supported"),
+            ),
+            ("actions", USED),
+            ("limit", Rejected(LATER)),
+            ("hits_addend", Rejected(LATER)),
+            ("apply_on_stream_done", Rejected(LATER)),
+            ("x_ratelimit_option", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action",
+        fields: &[
+            ("source_cluster", USED),
+            ("destination_cluster", USED),
+            ("request_headers", USED),
+            ("query_parameters", USED),
+            ("remote_address", USED),
+            ("generic_key", USED),
+            ("header_value_match", USED),
+            ("dynamic_metadata", Rejected("use metadata")),
+            ("metadata", USED),
+            ("extension", Rejected(LATER)),
+            ("masked_remote_address", USED),
+            ("query_parameter_value_match", USED),
+            ("remote_address_match", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.SourceCluster",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.DestinationCluster",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.RemoteAddress",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.RequestHeaders",
+        fields: &[
+            ("header_name", USED),
+            ("descriptor_key", USED),
+            ("skip_if_absent", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.QueryParameters",
+        fields: &[
+            ("query_parameter_name", USED),
+            ("descriptor_key", USED),
+            ("skip_if_absent", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress",
+        fields: &[("v4_prefix_mask_len", USED), ("v6_prefix_mask_len", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.GenericKey",
+        fields: &[
+            ("descriptor_value", USED),
+            ("default_value", Ignored(NO_FORMAT)),
+            ("descriptor_key", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch",
+        fields: &[
+            ("descriptor_value", USED),
+            ("default_value", Ignored(NO_FORMAT)),
+            ("descriptor_key", USED),
+            ("expect_match", USED),
+            ("headers", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch",
+        fields: &[
+            ("descriptor_value", USED),
+            ("default_value", Ignored(NO_FORMAT)),
+            ("descriptor_key", USED),
+            ("expect_match", USED),
+            ("query_parameters", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.MetaData",
+        fields: &[
+            ("descriptor_key", USED),
+            ("metadata_key", USED),
+            ("default_value", USED),
+            ("source", USED),
+            ("skip_if_absent", USED),
+        ],
+    },
+    Message {
+        name: "envoy.type.metadata.v3.MetadataKey",
+        fields: &[("key", USED), ("path", USED)],
+    },
+    Message {
+        name: "envoy.type.metadata.v3.MetadataKey.PathSegment",
+        fields: &[
+            ("key", USED),
+            ("index", Rejected("only keys lead on in metadata")),
+        ],
+    },
+];

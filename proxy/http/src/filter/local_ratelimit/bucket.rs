@@ -1,0 +1,148 @@
+//! A bucket that fills up steadily and is emptied by requests: Envoy's `AtomicTokenBucketImpl`, without a lock.
+
+use envoy_api::pb::envoy::r#type::v3::TokenBucket as Proto;
+use outrigger_core::{ConfigError, error::ConfigResult};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Buckets that fill faster are refused.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a bucket is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BucketConfig {
+    pub max_tokens: u32,
+    /// Tokens per second.
+    pub fill_rate: f64,
+}
+
+impl BucketConfig {
+    /// `what` names the bucket in an error.
+    pub fn compile(proto: &Proto, what: &str) -> Result<Self, ConfigError> {
+        let interval = proto.fill_interval.unwrap_or_default();
+        let interval = Duration::try_from(interval)
+            .map_err(|_| ConfigError::new("Invalid duration").at("fill_interval"))?;
+        if interval < SHORTEST_INTERVAL {
+            return Err(ConfigError::new(format!(
+                "local rate limit {what}token bucket fill timer must be >= 50ms"
+            )))
+            .at("fill_interval");
+        }
+        Ok(Self {
+            max_tokens: proto.max_tokens,
+            fill_rate: f64::from(proto.tokens_per_fill.unwrap_or(1)) / interval.as_secs_f64(),
+        })
+    }
+}
+
+/// The tokens are a point in time: the one at which the bucket was, or would have been, empty.
+#[derive(Debug)]
+pub struct TokenBucket {
+    config: BucketConfig,
+    origin: Instant,
+    /// Seconds since `origin`, as the bits of an `f64`.
+    empty_at: AtomicU64,
+}
+
+impl TokenBucket {
+    /// A full one.
+    pub fn new(config: BucketConfig) -> Self {
+        let full_for = f64::from(config.max_tokens) / config.fill_rate;
+        Self {
+            config,
+            origin: Instant::now(),
+            empty_at: AtomicU64::new((-full_for).to_bits()),
+        }
+    }
+
+    pub fn max_tokens(&self) -> u32 {
+        self.config.max_tokens
+    }
+
+    pub fn fill_rate(&self) -> f64 {
+        self.config.fill_rate
+    }
+
+    fn now(&self) -> f64 {
+        self.origin.elapsed().as_secs_f64()
+    }
+
+    fn tokens(&self, now: f64, empty_at: f64) -> f64 {
+        ((now - empty_at) * self.config.fill_rate).min(f64::from(self.config.max_tokens))
+    }
+
+    /// Takes one token; false if there is none.
+    pub fn consume(&self) -> bool {
+        let now = self.now();
+        let taken = self.empty_at.fetch_update(Relaxed, Relaxed, |bits| {
+            let tokens = self.tokens(now, f64::from_bits(bits));
+            (tokens >= 1.0).then(|| (now - (tokens - 1.0) / self.config.fill_rate).to_bits())
+        });
+        taken.is_ok()
+    }
+
+    fn tokens_now(&self) -> f64 {
+        let empty_at = f64::from_bits(self.empty_at.load(Relaxed));
+        self.tokens(self.now(), empty_at).max(0.0)
+    }
+
+    pub fn remaining(&self) -> u64 {
+        self.tokens_now().floor() as u64
+    }
+
+    /// Seconds until there is a token, whole ones; 0 if there is one.
+    pub fn seconds_to_next(&self) -> u64 {
+        let tokens = self.tokens_now();
+        match tokens >= 1.0 {
+            true => 0,
+            false => ((1.0 - tokens) / self.config.fill_rate).ceil() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn bucket(max_tokens: u32, tokens_per_fill: u32, millis: i32) -> TokenBucket {
+        let proto = Proto {
+            max_tokens,
+            tokens_per_fill: Some(tokens_per_fill),
+            fill_interval: Some(envoy_api::prost_types::Duration {
+                seconds: 0,
+                nanos: millis * 1_000_000,
+            }),
+        };
+        TokenBucket::new(BucketConfig::compile(&proto, "").unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_fills_steadily_and_not_beyond_its_size() {
+        let bucket = bucket(3, 2, 500);
+        assert!((0..3).all(|_| bucket.consume()));
+        assert!(!bucket.consume());
+        assert_eq!((bucket.remaining(), bucket.seconds_to_next()), (0, 1));
+        tokio::time::advance(Duration::from_millis(251)).await;
+        assert!(bucket.consume(), "four in a second: one each 250 ms");
+        assert!(!bucket.consume());
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!((bucket.remaining(), bucket.seconds_to_next()), (3, 0));
+    }
+
+    #[test]
+    fn a_bucket_that_fills_all_the_time_is_refused() {
+        let proto = Proto {
+            max_tokens: 1,
+            ..Proto::default()
+        };
+        let error = BucketConfig::compile(&proto, "descriptor ").unwrap_err();
+        assert_eq!(
+            error.reason(),
+            "local rate limit descriptor token bucket fill timer must be >= 50ms"
+        );
+    }
+}
