@@ -13,6 +13,7 @@ pub mod field;
 pub mod formatter;
 pub mod header;
 pub mod local_info;
+pub mod log;
 pub mod matcher;
 pub mod metadata;
 pub mod protocol;

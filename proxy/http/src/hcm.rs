@@ -24,6 +24,7 @@ use outrigger_core::{
     ConnectionInfo, Protocol,
     access_log::AccessLogs,
     drain::{DrainDecision, DrainWatch},
+    log_debug,
     runtime::RuntimeFlag,
 };
 use outrigger_transport::Stream;
@@ -335,22 +336,24 @@ impl Connection {
             Ok(Detected::Closed) | Err(_) => true,
         };
         if gone {
-            self.remote_close = true;
+            self.set_remote_close();
             return Poll::Ready(Next::End(Close::Now));
         }
         let head = &mut messages.get_or_insert_with(Messages::take).request;
         match ready!(self.codec.poll_head(cx, head)) {
             Ok(Some(head)) => Poll::Ready(Next::Request(head)),
             Ok(None) => {
-                self.remote_close = true;
+                self.set_remote_close();
                 Poll::Ready(Next::End(Close::Now))
             }
             Err(RequestError::Closed) if !self.codec.head_started() => {
-                self.remote_close = true;
+                self.set_remote_close();
                 Poll::Ready(Next::End(Close::Now))
             }
             Err(error) => {
-                self.remote_close = matches!(error, RequestError::Closed);
+                if matches!(error, RequestError::Closed) {
+                    self.set_remote_close();
+                }
                 Poll::Ready(Next::Error(error))
             }
         }
@@ -384,6 +387,7 @@ impl Connection {
 
     fn begin_request(&mut self) {
         self.count_codec(Protocol::Http11);
+        log_debug!("http", &*self.info => "new stream");
         self.active_request = true;
         self.requests += 1;
     }
@@ -431,17 +435,35 @@ impl Connection {
 
     /// The client has closed or reset the connection.
     pub fn set_remote_close(&mut self) {
+        log_debug!("connection", &*self.info => "remote close");
         self.remote_close = true;
     }
 
     async fn close(&mut self, close: Close) {
+        self.log_closing(close);
         match close {
-            Close::Now => {}
+            Close::Now => return,
             Close::Flush => {
                 // An error means that the client is gone already.
                 let _ = poll_fn(|cx| self.codec.poll_flush(cx)).await;
             }
             Close::Delayed => self.delayed_close().await,
+        }
+        log_debug!("connection", &*self.info => "write flush complete");
+    }
+
+    fn log_closing(&self, close: Close) {
+        // Envoy's numbers for FlushWrite and FlushWriteAndDelay.
+        let kind = match close {
+            Close::Now => return,
+            Close::Flush => 0,
+            Close::Delayed => 2,
+        };
+        log_debug!("connection", &*self.info => "closing data_to_write={} type={kind}",
+            self.codec.bytes_encoded().saturating_sub(self.codec.bytes_written()));
+        if let Some(timeout) = self.hcm.timeouts.delayed_close {
+            log_debug!("connection", &*self.info =>
+                "setting delayed close timer with timeout {} ms", timeout.as_millis());
         }
     }
 
@@ -462,6 +484,7 @@ impl Connection {
                 _ => {}
             }
             if self.codec.poll_drain(cx).is_ready() {
+                log_debug!("connection", &*self.info => "remote early close");
                 self.remote_close = true;
                 return Poll::Ready(false);
             }
@@ -469,6 +492,7 @@ impl Connection {
         })
         .await;
         if timed_out {
+            log_debug!("connection", &*self.info => "triggered delayed close");
             self.summary.local_close_reason = "triggered_delayed_close_timeout";
             self.hcm.stats.downstream_cx_delayed_close_timeout.inc();
         }
@@ -504,6 +528,8 @@ impl Drop for Connection {
                 stats.downstream_cx_destroy_local_active_rq.inc();
             }
         }
+        log_debug!("connection", &*self.info => "closing socket: {}", u8::from(!self.remote_close));
+        log_debug!("conn_handler", &*self.info => "adding to cleanup list");
         self.summary.log(self);
         let age = self.info.start.elapsed().as_millis();
         stats

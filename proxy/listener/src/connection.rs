@@ -7,7 +7,7 @@ use crate::{
     listener::{FilterChain, Listener},
     log::{self, Unserved},
 };
-use outrigger_core::{Address, ConnectionInfo, worker, worker::Workers};
+use outrigger_core::{Address, ConnectionInfo, log_debug, worker, worker::Workers};
 use outrigger_transport::{
     Stream,
     accept::{Accepted, canonical},
@@ -239,6 +239,7 @@ impl Chosen {
         };
         let id = listener.clusters.next_connection_id();
         let connection = origin.connection(id, listener, Some(&chain));
+        log_debug!("conn_handler", &*connection => "new connection from {}", origin.remote);
         drop(origin);
         filter
             .serve(stream, connection, &listener.access_logs)

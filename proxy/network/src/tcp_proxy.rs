@@ -8,7 +8,7 @@ use crate::{
     stats::TcpProxyStats,
     timer::{Expired, Ticks, Timer},
 };
-use outrigger_core::{ResponseFlag, Slot, StreamInfo, stream_info::DetectedCloseType};
+use outrigger_core::{ResponseFlag, Slot, StreamInfo, log_debug, stream_info::DetectedCloseType};
 use outrigger_transport::Stream;
 use outrigger_upstream::{
     CloseReason, Cluster, FailureReason, LbContext, PoolFailure, Priority, TcpConnection,
@@ -83,6 +83,7 @@ impl TcpProxy {
     /// Serves one connection to its end; `info` then says how it went.
     pub async fn serve(&self, mut downstream: Stream, info: &mut StreamInfo) {
         self.stats.downstream_cx_total.inc();
+        log_debug!("filter", &*info.connection => "new tcp proxy session");
         // As in Envoy, even where no upstream connection will be made.
         info.upstream.detected_close_type = Some(DetectedCloseType::Normal);
         self.log.start(info);
@@ -105,6 +106,9 @@ impl TcpProxy {
             Err(_) => self.duration_reached(info),
         }
         info.timing.complete = Some(info.elapsed());
+        let reset = info.downstream_detected_close_type == DetectedCloseType::RemoteReset;
+        log_debug!("connection", &*info.connection => "closing socket: {}", u8::from(!reset));
+        log_debug!("conn_handler", &*info.connection => "adding to cleanup list");
     }
 
     /// Writes the line about a connection that is over.
@@ -134,6 +138,7 @@ impl TcpProxy {
             info.set_flag(ResponseFlag::NoClusterFound);
             return Err(Failure::NoRoute);
         };
+        log_debug!("filter", &*info.connection => "Creating connection to cluster {}", cluster.info.name);
         info.cluster = Some(cluster.info.clone());
         info.timing.upstream_connect_begin = Some(info.elapsed());
         for _ in 0..self.max_connect_attempts {
@@ -147,6 +152,14 @@ impl TcpProxy {
             };
             match connected {
                 Ok(connection) => {
+                    log_debug!(
+                        "router",
+                        "Attached upstream connection [C{}] to downstream connection [C{}]",
+                        connection.info.id,
+                        info.connection.id
+                    );
+                    log_debug!("filter", &*info.connection => "TCP:onUpstreamEvent(), requestedServerName: {}",
+                        info.connection.requested_server_name.as_deref().unwrap_or_default());
                     info.attempt_count += 1;
                     note_upstream(info, &connection);
                     return Ok(Connected {
@@ -238,6 +251,7 @@ impl TcpProxy {
     fn expire(&self, expired: Expired, info: &mut StreamInfo) {
         if expired == Expired::Idle {
             self.stats.idle_timeout.inc();
+            log_debug!("filter", &*info.connection => "Session timed out");
             info.downstream_local_close_reason = Cow::Borrowed(IDLE_TIMEOUT);
         } else {
             self.duration_reached(info);
@@ -247,6 +261,7 @@ impl TcpProxy {
 
     fn duration_reached(&self, info: &mut StreamInfo) {
         self.stats.max_downstream_connection_duration.inc();
+        log_debug!("filter", &*info.connection => "max connection duration reached");
         info.set_flag(ResponseFlag::DurationTimeout);
         info.downstream_local_close_reason = Cow::Borrowed(MAX_DURATION);
     }

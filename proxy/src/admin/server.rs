@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use outrigger_core::{Address, ConnectionInfo, stats::Store};
+use outrigger_core::{Address, ConnectionInfo, log_debug, stats::Store};
 use outrigger_listener::{ConnectionLimit, ConnectionPermit};
 use outrigger_transport::listen::{self, ListenOptions};
 use std::{convert::Infallible, io, net, os::unix, path::PathBuf, sync::Arc, time::Duration};
@@ -140,6 +140,7 @@ impl Server {
             let io = TokioIo::new(Metered::new(stream, self.stats.http.clone()));
             let id = self.state.clusters.next_connection_id();
             let info = log::connection(id, local, remote);
+            log_debug!("conn_handler", &*info => "new connection from {}", info.remote_address);
             let service = service_fn(|request| self.answer(request, &info, &open));
             // An error is the client's; it has been told what there was to tell.
             let _ = hyper::server::conn::http1::Builder::new()
@@ -185,6 +186,7 @@ impl Server {
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
         );
+        log_debug!("admin", &**connection => "request complete: path: {target}");
         let reply = self.route(&head.method, &target, form);
         let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;

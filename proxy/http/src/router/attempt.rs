@@ -3,7 +3,7 @@
 use super::{
     Forwarding,
     connection::{Connecting, Connection},
-    failure::ResetReason,
+    failure::{self, ResetReason},
 };
 use crate::{
     codec::{
@@ -14,7 +14,12 @@ use crate::{
     timeout::earliest,
 };
 use bytes::Bytes;
-use outrigger_core::{HeaderId, StreamInfo, stream_info::UpstreamInfo};
+use outrigger_core::{
+    HeaderId, StreamInfo,
+    log::{Headers, Tags},
+    log_debug,
+    stream_info::UpstreamInfo,
+};
 use outrigger_upstream::{CloseReason, Cluster, PoolFailure};
 use std::{
     future::{Future, poll_fn},
@@ -90,6 +95,9 @@ impl Forwarding {
             retry.begin(&self.cluster, &self.charge);
         }
         self.in_flight = true;
+        if stream.info.attempt_count > 0 {
+            log_debug!("router", &stream.info => "performing retry");
+        }
         stream.info.attempt_count += 1;
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
@@ -102,6 +110,10 @@ impl Forwarding {
         }
         self.tried.push(host.clone());
         self.host = Some(host.clone());
+        if stream.info.attempt_count == 1 {
+            log_debug!("router", &stream.info => "router decoding headers:\n{}",
+                Headers(&stream.messages.request));
+        }
 
         let mut deadlines = TryDeadlines::default();
         stream.deadlines.upstream = None;
@@ -153,8 +165,11 @@ impl Forwarding {
             // The request could not even wait for the host.
             stream.info.upstream.host = None;
         }
+        let in_its_words = failure.reason.clone();
+        let reason = ResetReason::from(failure);
+        failure::log(stream, reason.as_str(), in_its_words.transport_failure());
         AttemptEnd::Reset {
-            reason: failure.into(),
+            reason,
             sent: false,
             retried: false,
         }
@@ -166,6 +181,13 @@ impl Forwarding {
         begin: Duration,
         now: Instant,
     ) {
+        log_debug!("router", &stream.info => "pool ready");
+        log_debug!(
+            "router",
+            "Attached upstream connection [C{}] to downstream connection [C{}]",
+            connection.info().id,
+            stream.info.connection.id
+        );
         let now = now.saturating_duration_since(stream.info.start);
         let upstream = &mut stream.info.upstream;
         upstream.pool_ready = Some(now.saturating_sub(begin));
@@ -202,6 +224,7 @@ impl Forwarding {
         stream.info.upstream.header_bytes_sent = exchange.header_bytes_sent();
         stream.info.upstream.decompressed_header_bytes_sent = exchange.header_bytes_sent();
         if stream.request_complete {
+            log_encoded(&stream.info);
             stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
         }
         for piece in queue {
@@ -250,6 +273,7 @@ impl Forwarding {
                 }
             }
             ExchangeEnd::Interrupted(interrupt) => {
+                log_debug!("router", &stream.info => "resetting pool request");
                 exchange.close(CloseReason::Local);
                 interrupt.into()
             }
@@ -316,6 +340,8 @@ impl Forwarding {
                     if !head.keep_alive {
                         self.cluster.stats.upstream_cx_close_notify.inc();
                     }
+                    log_debug!("router", &stream.info => "upstream headers complete: end_stream={}",
+                        exchange.response_complete());
                     stream.info.timing.upstream_rx_begin = Some(stream.info.elapsed());
                     return Poll::Ready(Ok(head.status));
                 }
@@ -372,6 +398,7 @@ impl Forwarding {
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
                     exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
+                    log_encoded(&stream.info);
                     let now = Instant::now();
                     let elapsed = now.saturating_duration_since(stream.info.start);
                     stream.info.timing.upstream_tx_end = Some(elapsed);
@@ -505,6 +532,13 @@ impl Forwarding {
             Interrupt::PerTry | Interrupt::PerTryIdle => None,
             end => Some(end.into()),
         }
+    }
+}
+
+/// The whole request is on its way.
+fn log_encoded(info: &StreamInfo) {
+    if let Some(connection) = info.upstream.connection_id {
+        log_debug!("client", Tags::connection(connection) => "encode complete");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why an attempt failed before it brought a response, and what the client is told.
 
-use crate::{codec::h1::ExchangeError, local_reply::LocalReply};
-use outrigger_core::{HeaderId, ResponseFlag};
+use crate::{codec::h1::ExchangeError, local_reply::LocalReply, stream::ActiveStream};
+use outrigger_core::{HeaderId, ResponseFlag, log_debug};
 use outrigger_upstream::{FailureReason, PoolFailure};
 use std::borrow::Cow;
 
@@ -90,6 +90,12 @@ impl ResetReason {
         }
         reply
     }
+}
+
+/// Says in the log why an attempt ended.
+pub(super) fn log(stream: &ActiveStream<'_>, reason: &str, transport_failure: &str) {
+    log_debug!("router", &stream.info =>
+        "upstream reset: reset reason: {reason}, transport failure reason: {transport_failure}");
 }
 
 impl From<&ExchangeError> for ResetReason {

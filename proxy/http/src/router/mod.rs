@@ -32,7 +32,7 @@ use crate::{
     stream::{ActiveStream, Expired},
 };
 use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
-use outrigger_core::{HeaderId, Method, ResponseFlag};
+use outrigger_core::{HeaderId, Method, ResponseFlag, log_debug};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -197,12 +197,15 @@ impl Forwarding {
         };
         let Some(cluster) = find_cluster(forward, stream) else {
             hcm.router_stats.no_cluster.inc();
+            log_unknown_cluster(forward, stream);
             let code = forward.cluster_not_found_response_code;
             return Err(Box::new(
                 LocalReply::new(code, "", "cluster_not_found").flag(ResponseFlag::NoClusterFound),
             ));
         };
         stream.info.cluster = Some(cluster.info.clone());
+        log_debug!("router", &stream.info => "cluster '{}' match for URL '{}'",
+            cluster.info.name, stream.url());
         let virtual_cluster = route.virtual_host.virtual_cluster(&stream.messages.request);
         stream.info.virtual_cluster = virtual_cluster.and_then(|found| found.name.clone());
         let own = route.route.stats.as_ref();
@@ -389,6 +392,9 @@ impl Forwarding {
         retried: bool,
     ) -> Result<Next, LocalReply> {
         stream.info.upstream.transport_failure_reason = reason.transport_failure();
+        if sent {
+            failure::log(stream, reason.as_str(), &reason.transport_failure());
+        }
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
             && !retried
@@ -428,6 +434,7 @@ impl Forwarding {
     }
 
     fn no_healthy_upstream(&self) -> LocalReply {
+        log_debug!("upstream", "no healthy host");
         self.charge.reply(&self.cluster, 503);
         LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
             .flag(ResponseFlag::NoHealthyUpstream)
@@ -446,6 +453,7 @@ impl Forwarding {
             stats.upstream_rq_per_try_timeout.inc();
             "upstream_per_try_timeout"
         };
+        log_debug!("router", &stream.info => "upstream per try{} timeout", if idle { " idle" } else { "" });
         self.charge_host_timeout();
         if let Some(retry) = &mut self.retry
             && self.replay.is_replayable()
@@ -486,6 +494,7 @@ impl Forwarding {
             self.close_parked(stream);
             return stream.expired_reply(expired);
         }
+        log_debug!("router", &stream.info => "upstream timeout");
         // Between two attempts there is nobody to blame.
         let code = self.timeouts.code();
         if self.in_flight {
@@ -563,6 +572,14 @@ pub(crate) fn name_cluster(stream: &mut ActiveStream<'_>) {
     {
         stream.info.cluster = Some(cluster.info.clone());
     }
+}
+
+fn log_unknown_cluster(forward: &Forward, stream: &ActiveStream<'_>) {
+    let name = match forward.cluster(&stream.messages.request) {
+        ClusterChoice::Named(name) => String::from_utf8_lossy(name),
+        ClusterChoice::Slot(_) | ClusterChoice::Missing => Cow::Borrowed(""),
+    };
+    log_debug!("router", &stream.info => "unknown cluster '{name}'");
 }
 
 /// The cluster of a route; `None` is Envoy's `cluster_not_found`.

@@ -11,7 +11,7 @@ use crate::{
     local_reply::LocalReply,
 };
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
-use outrigger_core::{HeaderId, Protocol, ResponseFlag, formatter::FormatContext};
+use outrigger_core::{HeaderId, Protocol, ResponseFlag, formatter::FormatContext, log_debug};
 use std::{borrow::Cow, time::Duration};
 
 /// gRPC's DEADLINE_EXCEEDED.
@@ -88,6 +88,8 @@ impl ActiveStream<'_> {
         };
         self.info.set_flag(flag);
         self.info.details = Cow::Borrowed(details);
+        log_debug!("http", &self.info =>
+            "stream reset: reset reason: connection termination, response details: -");
         self.log();
         Some(Close::Now)
     }
@@ -160,6 +162,7 @@ impl ActiveStream<'_> {
         self.connection.hcm.stats.downstream_cx_protocol_error.inc();
         let flag = ResponseFlag::DownstreamProtocolError;
         self.connection.summary.flags.set(flag);
+        log_debug!("http", &self.info => "dispatch error: http/1.1 protocol error: {}", error.details);
         let reply = LocalReply::new(error.status, error.body, error.details).flag(flag);
         self.send_local_reply(reply).await
     }
@@ -167,10 +170,14 @@ impl ActiveStream<'_> {
     /// The response is written: account, log, and say what becomes of the connection.
     pub(super) fn finish(&mut self) -> Option<Close> {
         let now = self.info.elapsed();
+        log_debug!("http", &self.info => "Codec completed encoding stream.");
         self.info.timing.downstream_tx_end = Some(now);
         self.connection.idle_since = Some(self.info.start + now);
         if !self.received {
             // What still comes of the request is of no use to anybody.
+            log_debug!("http", &self.info => "doEndStream() resetting stream");
+            log_debug!("http", &self.info =>
+                "stream reset: reset reason: local reset, response details: {}", self.info.details);
             self.connection.hcm.stats.downstream_rq_rx_reset.inc();
         }
         self.connection.active_request = false;

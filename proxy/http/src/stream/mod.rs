@@ -36,7 +36,9 @@ use crate::{
 };
 use bytes::Bytes;
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
-use outrigger_core::{HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo};
+use outrigger_core::{
+    HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo, log::Headers, log_debug,
+};
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -198,6 +200,8 @@ impl<'a> ActiveStream<'a> {
         self.method = head.method;
         self.saw_connection_close = !head.keep_alive;
         self.request_complete = self.connection.codec.request_complete();
+        log_debug!("http", &self.info => "request headers complete (end_stream={}):\n{}",
+            self.request_complete, Headers(&self.messages.request));
         self.grpc = is_grpc(&self.messages.request);
         if head.dropped_underscores > 0 {
             let hcm = &self.connection.hcm;
@@ -220,6 +224,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The last byte of the request has arrived.
     fn receive_end(&mut self, now: Duration) {
+        log_debug!("http", &self.info => "request end stream timestamp recorded");
         self.received = true;
         self.info.timing.downstream_rx_end = Some(now);
         self.deadlines.request = None;
@@ -292,6 +297,7 @@ impl<'a> ActiveStream<'a> {
         hcm.router_stats.rq_total.inc();
         let Some(found) = &self.route else {
             hcm.router_stats.no_route.inc();
+            log_debug!("router", &self.info => "no route match for URL '{}'", self.url());
             return Step::Reply(
                 LocalReply::new(404, "", "route_not_found").flag(ResponseFlag::NoRouteFound),
             );
@@ -331,6 +337,7 @@ impl<'a> ActiveStream<'a> {
             self.info.set_flag(flag);
         }
         self.info.details = Cow::Owned(sanitize_details(&reply.details));
+        log_debug!("http", &self.info => "Sending local reply with details {}", self.info.details);
         if reply.code == 400 && !self.connection.hcm.keep_after_bad_request {
             self.connection.drain = DrainState::Closing;
         }
@@ -406,6 +413,7 @@ impl<'a> ActiveStream<'a> {
             self.info.start_time,
         );
         if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
+            log_debug!("http", &self.info => "drain closing connection");
             self.connection.begin_drain(self.info.start + now);
         }
         if !self.received {
@@ -425,6 +433,8 @@ impl<'a> ActiveStream<'a> {
         self.info.timing.downstream_tx_begin = Some(now);
         hcm.stats.charge_response(code);
         hcm.listener_stats.charge_response(code);
+        log_debug!("http", &self.info => "encoding headers via codec (end_stream={end}):\n{}",
+            Headers(&self.messages.response));
         let to = self.response_context();
         let codec = &mut self.connection.codec;
         codec.send_head(&self.messages.response, to, end)?;
@@ -432,6 +442,12 @@ impl<'a> ActiveStream<'a> {
         self.info.downstream_header_bytes_sent = header_bytes;
         self.info.downstream_decompressed_header_bytes_sent = header_bytes;
         Ok(())
+    }
+
+    /// The path of the request, for the log.
+    pub fn url(&self) -> &str {
+        let path = self.messages.request.get_str(HeaderId::Path);
+        path.unwrap_or_default()
     }
 
     /// A client of HTTP/1.0 takes no chunks: only the end of the connection tells it where a body of unknown length
@@ -448,6 +464,7 @@ impl<'a> ActiveStream<'a> {
             self.connection.drain = DrainState::Closing;
         }
         if self.connection.drain != DrainState::NotDraining {
+            log_debug!("http", &self.info => "closing connection due to connection close header");
             self.messages.response.set(HeaderId::Connection, b"close");
         }
     }

@@ -5,7 +5,7 @@ use super::{
     CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
     connection::{ConnectionGuard, PoolParts},
 };
-use outrigger_core::Address;
+use outrigger_core::{Address, log::Tags, log_debug};
 use outrigger_transport::{ConnectError, Stream, connect, happy_eyeballs};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
@@ -17,6 +17,13 @@ pub(super) struct Connected {
     pub(super) stream: Stream,
     pub(super) info: Arc<UpstreamConnectionInfo>,
     pub(super) guard: ConnectionGuard,
+}
+
+impl Connected {
+    /// For the log.
+    pub(super) fn tags(&self) -> Tags {
+        Tags::connection(self.info.id)
+    }
 }
 
 pub(super) async fn connect(
@@ -32,7 +39,10 @@ pub(super) async fn connect(
     let addresses = parts.host.addresses().clone();
     let connecting = async {
         match &addresses {
-            None => (host.address.clone(), attempt(&parts, &host.address).await),
+            None => {
+                log_debug!("connection", guard.tags() => "connecting to {}", host.address);
+                (host.address.clone(), attempt(&parts, &host.address).await)
+            }
             // In a box: a host with one address, which is nearly every host, does not pay for its size.
             Some(addresses) => Box::pin(race(&parts, &host.address, addresses)).await,
         }
@@ -40,16 +50,21 @@ pub(super) async fn connect(
     let (remote_address, stream) = match timeout(config.connect_timeout, connecting).await {
         Ok((address, Ok(stream))) => (address, stream),
         Ok((_, Err(reason))) => {
+            log_debug!("connection", guard.tags() => "{}", reason.transport_failure());
+            log_debug!("pool", guard.tags() => "client disconnected, failure reason: {}",
+                reason.transport_failure());
             if let FailureReason::RemoteConnectionFailure(_) = reason {
                 guard.set_reason(CloseReason::Remote);
             }
             return Err(failure(reason));
         }
         Err(_) => {
+            log_debug!("pool", guard.tags() => "connect timeout");
             parts.stats.upstream_cx_connect_timeout.inc();
             return Err(failure(FailureReason::Timeout));
         }
     };
+    log_debug!("connection", guard.tags() => "connected");
     let now = Instant::now();
     guard.connected(now);
     let info = UpstreamConnectionInfo {

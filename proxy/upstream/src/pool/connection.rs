@@ -7,7 +7,7 @@ use crate::{
     host::HostDescription,
     stats::{ClusterStats, CodecStats},
 };
-use outrigger_core::{Address, stream_info::HostInfo};
+use outrigger_core::{Address, log::Tags, log_debug, stream_info::HostInfo};
 use std::{
     sync::{
         Arc,
@@ -118,6 +118,11 @@ impl ConnectionGuard {
         self.id
     }
 
+    /// For the log.
+    pub(crate) fn tags(&self) -> Tags {
+        Tags::connection(self.id)
+    }
+
     pub(crate) fn begin(&self) -> Instant {
         self.begin
     }
@@ -140,6 +145,9 @@ impl ConnectionGuard {
     }
 
     pub(crate) fn set_reason(&mut self, reason: CloseReason) {
+        if self.connected && reason == CloseReason::Remote {
+            log_debug!("connection", self.tags() => "remote close");
+        }
         self.reason = reason;
     }
 
@@ -207,6 +215,10 @@ impl Drop for ConnectionGuard {
             ..
         } = &*self.parts;
         let remote = self.reason == CloseReason::Remote;
+        log_debug!("connection", self.tags() => "closing socket: {}", u8::from(!remote));
+        if self.connected {
+            log_debug!("pool", self.tags() => "client disconnected, failure reason: ");
+        }
         stats.upstream_cx_destroy.inc();
         if remote {
             stats.upstream_cx_destroy_remote.inc();

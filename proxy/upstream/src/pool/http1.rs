@@ -13,6 +13,7 @@ use super::{
     pending::{Lender, PoolRequest, Queue},
 };
 use crate::circuit_breaker::{PendingPermit, PoolPermit};
+use outrigger_core::{log::Tags, log_debug};
 use outrigger_transport::Stream;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -73,6 +74,7 @@ impl Pool {
     /// A connection for one request.
     pub(crate) fn request(self: &Arc<Self>) -> Http1Request {
         if let Some(idle) = self.take_idle() {
+            log_debug!("pool", idle.tags() => "using existing fully connected connection");
             let answer = match Http1Connection::start(idle, self) {
                 Ok(connection) => Ok(connection),
                 Err(idle) => {
@@ -90,9 +92,19 @@ impl Pool {
             state.permit = Some(permit);
         }
         let Ok(pending) = PendingPermit::acquire(&self.parts) else {
+            log_debug!("pool", "max pending streams overflow");
             self.rest(&mut state);
             return Http1Request::failed(PoolFailure::overflow(None));
         };
+        log_debug!(
+            "pool",
+            "queueing stream due to no available connections (ready=0 busy={} connecting={})",
+            self.parts
+                .connections
+                .load(Relaxed)
+                .saturating_sub(state.connecting),
+            state.connecting
+        );
         let request = state.waiters.wait(self, pending);
         self.grow(&mut state);
         request
@@ -114,6 +126,7 @@ impl Pool {
     /// Makes connections while more requests wait than connections are under way, as far as the breaker allows.
     fn grow(self: &Arc<Self>, state: &mut State) {
         while state.waiters.len() > state.connecting {
+            log_debug!("pool", "trying to create new connection");
             if !self.parts.breakers.connections.can_create() {
                 self.parts.stats.upstream_cx_overflow.inc();
                 // A pool without any connection gets one in any case: its requests would wait for ever.
@@ -124,6 +137,11 @@ impl Pool {
             let Ok(runtime) = Handle::try_current() else {
                 return;
             };
+            log_debug!(
+                "pool",
+                "creating a new connection (connecting={})",
+                state.connecting
+            );
             state.connecting += 1;
             let guard = ConnectionGuard::new(self.parts.clone());
             self.parts.stats.upstream_cx_http1_total.inc();
@@ -141,8 +159,10 @@ impl Pool {
     }
 
     async fn connect(self: Arc<Self>, guard: ConnectionGuard) {
+        log_debug!("client", guard.tags() => "connecting");
         match connect::connect(self.parts.clone(), guard).await {
             Ok(connected) => {
+                log_debug!("client", connected.tags() => "connected");
                 self.state.lock().connecting -= 1;
                 self.offer(connected);
             }
@@ -172,7 +192,10 @@ impl Pool {
             let waiter = {
                 let mut state = self.state.lock();
                 match state.waiters.next() {
-                    Some(waiter) => waiter,
+                    Some(waiter) => {
+                        log_debug!("pool", connected.tags() => "attaching to next stream");
+                        waiter
+                    }
                     None => return self.put_idle(state, connected),
                 }
             };
@@ -339,6 +362,7 @@ impl Http1Connection {
         if connected.guard.begin_request().is_err() {
             return Err(connected);
         }
+        log_debug!("pool", connected.tags() => "creating stream");
         let Connected {
             stream,
             info,
@@ -363,6 +387,8 @@ impl Http1Connection {
             pool: mut lease,
             reused: _,
         } = self;
+        log_debug!("client", Tags::connection(info.id) => "response complete");
+        log_debug!("pool", Tags::connection(info.id) => "response complete");
         guard.end_request();
         let Some(pool) = lease.0.take() else { return };
         let expired = guard.expires().is_some_and(|at| at <= Instant::now());

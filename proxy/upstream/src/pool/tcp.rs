@@ -6,6 +6,7 @@ use super::{
     connection::{ConnectionGuard, PoolParts},
 };
 use crate::{circuit_breaker::PendingPermit, stats::ClusterStats};
+use outrigger_core::log_debug;
 use outrigger_transport::Stream;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, Pool
         return Err(PoolFailure::overflow(None));
     }
     let pending = PendingPermit::acquire(&parts).map_err(|_| PoolFailure::overflow(None))?;
+    log_debug!("pool", "trying to create new connection");
+    log_debug!("pool", "creating a new connection (connecting=0)");
     let guard = ConnectionGuard::new(parts.clone());
     let waiting = Waiting(&parts.stats);
     let connected = connect::connect(parts.clone(), guard).await;
@@ -58,6 +61,8 @@ pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, Pool
         info,
         mut guard,
     } = connected.inspect_err(|_| parts.stats.upstream_rq_pending_failure_eject.inc())?;
+    log_debug!("pool", guard.tags() => "attaching to next stream");
+    log_debug!("pool", guard.tags() => "creating stream");
     guard.begin_session();
     Ok(TcpConnection {
         stream,
