@@ -3,12 +3,15 @@
 use crate::{
     log::Log,
     stats::TcpProxyStats,
-    tcp_proxy::{Route, TcpProxy, WeightedCluster},
+    tcp_proxy::{Backoff, Route, TcpProxy, WeightedCluster},
 };
 use envoy_api::{
-    pb::envoy::extensions::filters::network::tcp_proxy::v3::{
-        TcpProxy as Proto, UpstreamConnectMode,
-        tcp_proxy::{ClusterSpecifier, WeightedCluster as WeightedProto},
+    pb::envoy::{
+        config::core::v3::BackoffStrategy,
+        extensions::filters::network::tcp_proxy::v3::{
+            TcpProxy as Proto, UpstreamConnectMode,
+            tcp_proxy::{ClusterSpecifier, WeightedCluster as WeightedProto},
+        },
     },
     prost_types,
 };
@@ -48,6 +51,11 @@ impl TcpProxy {
             Some(attempts) => attempts,
             None => 1,
         };
+        let backoff = proto.backoff_options.as_ref();
+        let backoff = backoff
+            .map(compile_backoff)
+            .transpose()
+            .at("backoff_options")?;
         let idle_timeout = match &proto.idle_timeout {
             Some(timeout) => Some(duration(timeout).at("idle_timeout")?).filter(|t| !t.is_zero()),
             None => Some(DEFAULT_IDLE_TIMEOUT),
@@ -71,6 +79,7 @@ impl TcpProxy {
             ),
             route,
             max_connect_attempts,
+            backoff,
             idle_timeout,
             max_duration,
             jitter,
@@ -124,6 +133,21 @@ fn compile_weighted(proto: &WeightedProto, build: &BuildContext) -> Result<Route
         });
     }
     Ok(Route::Weighted { clusters, total })
+}
+
+fn compile_backoff(proto: &BackoffStrategy) -> Result<Backoff, ConfigError> {
+    let base = required(proto.base_interval.as_ref(), "base_interval")?;
+    let base = at_least_1ms(base).at("base_interval")?;
+    let max = match &proto.max_interval {
+        Some(max) => duration(max).at("max_interval")?,
+        None => base * 10,
+    };
+    if max < base {
+        return Err(ConfigError::new(
+            "max_backoff_interval must be greater or equal to base_backoff_interval",
+        ));
+    }
+    Ok(Backoff { base, max })
 }
 
 fn duration(proto: &prost_types::Duration) -> Result<Duration, ConfigError> {

@@ -23,14 +23,17 @@ pub const FIELDS: &[Message] = &[
             ("on_demand", Rejected("clusters are not fetched on demand")),
             ("metadata_match", Rejected(SUBSETS)),
             ("idle_timeout", USED),
-            ("downstream_idle_timeout", Rejected("use idle_timeout")),
-            ("upstream_idle_timeout", Rejected("use idle_timeout")),
+            (
+                "downstream_idle_timeout",
+                Ignored("Envoy does not implement it either"),
+            ),
+            (
+                "upstream_idle_timeout",
+                Ignored("Envoy does not implement it either"),
+            ),
             ("access_log", USED),
             ("max_connect_attempts", USED),
-            (
-                "backoff_options",
-                Rejected("attempts follow one another at once"),
-            ),
+            ("backoff_options", USED),
             ("hash_policy", Rejected("hash policies are not supported")),
             ("tunneling_config", Rejected(TCP_TUNNEL)),
             ("max_downstream_connection_duration", USED),

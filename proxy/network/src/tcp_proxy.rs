@@ -14,7 +14,7 @@ use outrigger_upstream::{
     CloseReason, Cluster, FailureReason, LbContext, PoolFailure, Priority, TcpConnection,
 };
 use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 /// A compiled TCP proxy.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct TcpProxy {
     pub(crate) stats: Arc<TcpProxyStats>,
     pub(crate) route: Route,
     pub(crate) max_connect_attempts: u32,
+    /// Without it an attempt follows the one before at once.
+    pub(crate) backoff: Option<Backoff>,
     /// Without a byte in either direction; `None`: for ever.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_duration: Option<Duration>,
@@ -30,6 +32,23 @@ pub struct TcpProxy {
     /// Bytes per direction; 0 is no limit.
     pub(crate) buffer_limit: u32,
     pub(crate) log: Log,
+}
+
+/// `backoff_options`: how long to wait before another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    pub base: Duration,
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// The wait after the n-th failure: at random below a limit that doubles, in whole milliseconds.
+    fn wait(self, failures: u32) -> Duration {
+        let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
+        let limit = self.base.saturating_mul(doubled).min(self.max);
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(fastrand::u64(..limit.max(1)))
+    }
 }
 
 /// Where connections go.
@@ -141,7 +160,12 @@ impl TcpProxy {
         log_debug!("filter", &*info.connection => "Creating connection to cluster {}", cluster.info.name);
         info.cluster = Some(cluster.info.clone());
         info.timing.upstream_connect_begin = Some(info.elapsed());
-        for _ in 0..self.max_connect_attempts {
+        for failures in 0..self.max_connect_attempts {
+            if let Some(backoff) = self.backoff.filter(|_| failures > 0) {
+                // In a box, so that those who connect at once do not pay for its size.
+                let mut waiting = Box::pin(sleep(backoff.wait(failures)));
+                self.log.during(waiting.as_mut(), ticks, info).await;
+            }
             let Some(host) = cluster.pick(&mut LbContext::new()) else {
                 info.set_flag(ResponseFlag::NoHealthyUpstream);
                 return Err(Failure::NoHealthyUpstream);

@@ -10,7 +10,6 @@ const NO_GRPC: &str = "the proxy makes no gRPC calls of its own in this version"
 const NO_TLS: &str = "TLS is not supported in this version";
 const ONLY_MEMORY: &str = "it only saves memory";
 const NO_WATCHDOG: &str = "there is no watchdog; a worker that panics ends the process";
-const CLUSTER: &str = "set it in each cluster";
 
 /// Everything that a bootstrap may hold.
 pub fn all() -> impl Iterator<Item = &'static Message> {
@@ -66,9 +65,9 @@ const FIELDS: &[Message] = &[
             ),
             ("header_prefix", Rejected("the headers are x-envoy-*")),
             ("stats_server_version_override", USED),
-            ("use_tcp_for_dns_lookups", Rejected(CLUSTER)),
-            ("dns_resolution_config", Rejected(CLUSTER)),
-            ("typed_dns_resolver_config", Rejected(CLUSTER)),
+            ("use_tcp_for_dns_lookups", USED),
+            ("dns_resolution_config", USED),
+            ("typed_dns_resolver_config", USED),
             (
                 "bootstrap_extensions",
                 Rejected("there are no bootstrap extensions in this version"),
@@ -92,10 +91,7 @@ const FIELDS: &[Message] = &[
                 "perf_tracing_file_path",
                 Ignored("Envoy's releases do not write it either"),
             ),
-            (
-                "default_regex_engine",
-                Rejected("regular expressions have RE2's syntax"),
-            ),
+            ("default_regex_engine", USED),
             ("xds_delegate_extension", Rejected(NO_XDS)),
             ("xds_config_tracker_extension", Rejected(NO_XDS)),
             (
@@ -141,10 +137,14 @@ const FIELDS: &[Message] = &[
                 "outlier_detection",
                 Rejected("outlier detection is not supported in this version"),
             ),
-            ("upstream_bind_config", Rejected(CLUSTER)),
+            ("upstream_bind_config", USED),
             ("load_stats_config", Rejected(NO_GRPC)),
             ("enable_deferred_cluster_creation", Ignored(ONLY_MEMORY)),
         ],
+    },
+    Message {
+        name: "envoy.extensions.regex_engines.v3.GoogleRE2",
+        fields: &[],
     },
     Message {
         name: "envoy.config.overload.v3.OverloadManager",

@@ -9,11 +9,17 @@ use crate::{
     logging::Loggers,
 };
 use envoy_api::{
-    json,
-    pb::envoy::config::bootstrap::v3::bootstrap::{
-        ApplicationLogConfig, application_log_config::log_format::LogFormat,
+    Name, json,
+    pb::envoy::{
+        config::{
+            bootstrap::v3::bootstrap::{
+                ApplicationLogConfig, application_log_config::log_format::LogFormat,
+            },
+            core::v3::TypedExtensionConfig,
+        },
+        extensions::regex_engines::v3::GoogleRe2,
     },
-    to_dynamic,
+    to_dynamic, type_name,
 };
 use outrigger_core::{
     ConfigError, Context,
@@ -24,7 +30,7 @@ use outrigger_core::{
     stats::{Settings, Store},
 };
 use outrigger_listener::{ConnectionLimit, ListenerManager};
-use outrigger_upstream::{BuildContext, ClusterManager};
+use outrigger_upstream::{BuildContext, ClusterDefaults, ClusterManager};
 use std::{sync::Arc, time::Instant};
 
 /// A compiled server.
@@ -89,7 +95,9 @@ pub fn parts(
             None
         });
     let limit = global_limit(overload.as_ref(), &context.runtime);
-    let build = BuildContext::new(context.clone());
+    regex_engine(proto.default_regex_engine.as_ref())?;
+    let defaults = ClusterDefaults::compile(proto)?;
+    let build = BuildContext::with_defaults(context.clone(), defaults);
     let drain = Arc::new(DrainManager::new(DrainSettings {
         time: options.drain_time,
         immediate: options.drain_strategy == DrainStrategy::Immediate,
@@ -134,6 +142,20 @@ pub fn parts(
         limit,
         stats,
     })
+}
+
+/// There is one engine, and it speaks RE2.
+fn regex_engine(proto: Option<&TypedExtensionConfig>) -> Result<(), ConfigError> {
+    let Some(proto) = proto else { return Ok(()) };
+    let any = proto.typed_config.as_ref();
+    if any.is_some_and(|any| type_name(&any.type_url) == <GoogleRe2 as Name>::full_name()) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "Didn't find a registered implementation for name: '{}'",
+        proto.name
+    ))
+    .at("default_regex_engine"))
 }
 
 /// Warns of what the bootstrap says in vain.

@@ -32,8 +32,17 @@ pub fn compile(proto: &core::Address) -> Result<Address, ConfigError> {
     }
 }
 
+/// Envoy's address resolver, which resolves nothing but literals. There is no other.
+const IP_RESOLVER: &str = "envoy.ip";
+
 /// The literal IP address of a socket address, in Envoy's words if it is none.
 pub fn ip(proto: &core::SocketAddress) -> Result<SocketAddr, ConfigError> {
+    let resolver = proto.resolver_name.as_str();
+    if !["", IP_RESOLVER].contains(&resolver) {
+        return Err(
+            ConfigError::new(format!("Unknown address resolver: {resolver}")).at("resolver_name"),
+        );
+    }
     let HostPort { host, port } = host_port(proto)?;
     let ip: IpAddr = host
         .parse()
@@ -46,7 +55,8 @@ pub fn host_port(proto: &core::SocketAddress) -> Result<HostPort, ConfigError> {
     let core::SocketAddress {
         protocol,
         address,
-        resolver_name,
+        // Who compiles the address looks at it: it matters only where a name may stand.
+        resolver_name: _,
         // Only says something of a listener's IPv6 socket, which reads it itself.
         ipv4_compat: _,
         network_namespace_filepath,
@@ -57,9 +67,6 @@ pub fn host_port(proto: &core::SocketAddress) -> Result<HostPort, ConfigError> {
     }
     if address.is_empty() {
         return Err(ConfigError::new("value length must be at least 1 characters").at("address"));
-    }
-    if !resolver_name.is_empty() {
-        return Err(ConfigError::new("custom resolvers are not supported").at("resolver_name"));
     }
     if !network_namespace_filepath.is_empty() {
         return Err(ConfigError::new("network namespaces are not supported")

@@ -3,10 +3,10 @@
 
 use envoy_api::pb::envoy::config::core::v3::{
     SocketOption as Proto,
-    socket_option::{SocketState, Value},
+    socket_option::{SocketIpVersion, SocketState, Value},
 };
 use outrigger_core::{ConfigError, error::ConfigResult};
-use socket2::Socket;
+use socket2::{Domain, Socket};
 use std::{io, time::Duration};
 
 /// When an option is set, as `SocketOption.SocketState` names it.
@@ -21,6 +21,8 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOption {
     state: State,
+    /// `ip_version`: the only sockets that it is for.
+    domain: Option<Domain>,
     kind: Kind,
     value: u32,
 }
@@ -71,7 +73,8 @@ kinds! {
 }
 
 impl SocketOption {
-    pub fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+    /// `None`: it is not for stream sockets, and there are no others.
+    pub fn compile(proto: &Proto) -> Result<Option<Self>, ConfigError> {
         let Proto {
             description: _,
             level,
@@ -81,16 +84,16 @@ impl SocketOption {
             ip_version,
             value,
         } = proto;
-        if r#type.is_some() {
-            return Err(
-                ConfigError::new("options for one socket type are not supported").at("type"),
-            );
+        // Of both, the stream wins.
+        if r#type.is_some_and(|of| of.stream.is_none() && of.datagram.is_some()) {
+            return Ok(None);
         }
-        if *ip_version != 0 {
-            return Err(
-                ConfigError::new("options for one IP version are not supported").at("ip_version"),
-            );
-        }
+        let domain = match SocketIpVersion::try_from(*ip_version) {
+            Ok(SocketIpVersion::Unspecified) => None,
+            Ok(SocketIpVersion::Ipv4) => Some(Domain::IPV4),
+            Ok(SocketIpVersion::Ipv6) => Some(Domain::IPV6),
+            Err(_) => return Err(ConfigError::new("unknown IP version").at("ip_version")),
+        };
         let kind = Kind::find(*level, *name).ok_or_else(|| {
             ConfigError::new(format!(
                 "socket option level {level} name {name} is not supported"
@@ -112,18 +115,32 @@ impl SocketOption {
             Ok(SocketState::StateListening) => State::Listening,
             Err(_) => return Err(ConfigError::new("unknown state").at("state")),
         };
-        Ok(Self { state, kind, value })
+        Ok(Some(Self {
+            state,
+            domain,
+            kind,
+            value,
+        }))
     }
 
     pub fn compile_all(protos: &[Proto]) -> Result<Vec<Self>, ConfigError> {
         protos
             .iter()
             .enumerate()
-            .map(|(i, proto)| Self::compile(proto).at_index("socket_options", i))
+            .filter_map(|(i, proto)| {
+                Self::compile(proto)
+                    .at_index("socket_options", i)
+                    .transpose()
+            })
             .collect()
     }
 
     fn apply(&self, socket: &Socket) -> io::Result<()> {
+        if let Some(domain) = self.domain
+            && socket.domain()? != domain
+        {
+            return Ok(());
+        }
         let (value, on) = (self.value, self.value != 0);
         let seconds = Duration::from_secs(value.into());
         match self.kind {

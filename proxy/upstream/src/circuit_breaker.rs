@@ -5,7 +5,7 @@
 
 use crate::{
     pool::http1::PoolParts,
-    stats::{BreakerStats, RemainingStats},
+    stats::{BreakerStats, HostStats, RemainingStats},
 };
 use outrigger_core::{Context, stats::Gauge};
 use std::sync::{
@@ -29,6 +29,8 @@ pub struct Overflow;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     pub max_connections: u64,
+    /// `per_host_thresholds`.
+    pub max_connections_per_host: u64,
     pub max_pending_requests: u64,
     pub max_requests: u64,
     pub max_retries: u64,
@@ -41,6 +43,7 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             max_connections: 1024,
+            max_connections_per_host: u64::MAX,
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
@@ -110,6 +113,7 @@ impl Resource {
 pub struct ResourceManager {
     thresholds: Thresholds,
     pub(crate) connections: Resource,
+    max_connections_per_host: u64,
     pub(crate) pending: Resource,
     pub(crate) requests: Resource,
     retries: Resource,
@@ -148,6 +152,7 @@ impl ResourceManager {
         });
         Self {
             connections: Resource::new(thresholds.max_connections),
+            max_connections_per_host: thresholds.max_connections_per_host,
             pending: Resource::new(thresholds.max_pending_requests),
             requests: Resource::new(thresholds.max_requests),
             retries: Resource::new(thresholds.max_retries),
@@ -190,6 +195,11 @@ impl ResourceManager {
     }
 
     /// Connections that count now.
+    /// Whether a host may get another connection.
+    pub(crate) fn can_connect(&self, host: &HostStats) -> bool {
+        host.cx_active.get() < self.max_connections_per_host && self.connections.can_create()
+    }
+
     pub fn active_connections(&self) -> u64 {
         self.connections.current()
     }

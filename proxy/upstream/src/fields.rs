@@ -9,7 +9,6 @@ const NOT_YET: &str = "not supported in this version";
 const EDS: &str = "EDS is not supported in this version";
 const FLOOD: &str = "floods end the connection by limits of the HTTP/2 codec's own";
 const TLS: &str = "TLS to upstreams is not supported in this version";
-const DEPRECATED_SELECTION: &str = "use selection_method";
 const NO_ZONE_ROUTING: &str =
     "acts only where the bootstrap names a local cluster, which is refused";
 
@@ -159,10 +158,7 @@ pub const FIELDS: &[Message] = &[
     },
     Message {
         name: "envoy.config.cluster.v3.CircuitBreakers",
-        fields: &[
-            ("thresholds", USED),
-            ("per_host_thresholds", Rejected(NOT_YET)),
-        ],
+        fields: &[("thresholds", USED), ("per_host_thresholds", USED)],
     },
     Message {
         name: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
@@ -204,9 +200,20 @@ pub const FIELDS: &[Message] = &[
             ("socket_options", USED),
             ("extra_source_addresses", USED),
             ("additional_source_addresses", USED),
-            ("local_address_selector", Rejected(NOT_YET)),
+            ("local_address_selector", USED),
             ("validate_network_namespaces", Rejected(NOT_YET)),
         ],
+    },
+    Message {
+        name: "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions",
+        fields: &[(
+            "idle_timeout",
+            Ignored("no connection waits to be used by the TCP proxy"),
+        )],
     },
     Message {
         name: "envoy.config.core.v3.ExtraSourceAddress",
@@ -320,7 +327,7 @@ pub const FIELDS: &[Message] = &[
         name: "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
         fields: &[
             ("resolvers", USED),
-            ("use_resolvers_as_fallback", Rejected(NOT_YET)),
+            ("use_resolvers_as_fallback", USED),
             ("filter_unroutable_families", Rejected(NOT_YET)),
             ("dns_resolver_options", USED),
             (
@@ -390,7 +397,7 @@ pub const FIELDS: &[Message] = &[
             ("active_request_bias", USED),
             ("slow_start_config", Rejected(NOT_YET)),
             ("locality_lb_config", USED),
-            ("enable_full_scan", Rejected(DEPRECATED_SELECTION)),
+            ("enable_full_scan", USED),
             ("selection_method", USED),
         ],
     },

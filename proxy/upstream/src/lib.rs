@@ -16,7 +16,7 @@ pub mod stats;
 
 pub use circuit_breaker::{Overflow, Priority, RequestPermit, RetryPermit};
 pub use cluster::Cluster;
-pub use config::ClusterConfig;
+pub use config::{ClusterConfig, ClusterDefaults};
 pub use fields::FIELDS;
 pub use host::Host;
 pub use host_set::HostSet;

@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::Cluster,
-    config::{self, Compiled, DiscoveryType},
+    config::{self, ClusterDefaults, Compiled, DiscoveryType},
     discovery::{
         dns::DnsDiscovery,
         resolver::{Resolver, ResolverConfig},
@@ -30,8 +30,13 @@ pub struct BuildContext {
 
 impl BuildContext {
     pub fn new(context: Arc<Context>) -> Self {
+        Self::with_defaults(context, ClusterDefaults::default())
+    }
+
+    /// For a bootstrap that says something of all clusters.
+    pub fn with_defaults(context: Arc<Context>, defaults: ClusterDefaults) -> Self {
         Self {
-            clusters: Arc::new(ClusterManager::new(context.clone())),
+            clusters: Arc::new(ClusterManager::new(context.clone(), defaults)),
             context,
         }
     }
@@ -44,6 +49,7 @@ pub struct ClusterManager {
     stats: Arc<ClusterManagerStats>,
     /// Of the main thread and of each worker.
     threads: Vec<Arc<ThreadLocalStats>>,
+    defaults: ClusterDefaults,
     connection_ids: Arc<AtomicU64>,
     clusters: RwLock<Clusters>,
     /// Discoveries that wait for the main runtime.
@@ -60,7 +66,7 @@ struct Clusters {
 }
 
 impl ClusterManager {
-    pub fn new(context: Arc<Context>) -> Self {
+    pub fn new(context: Arc<Context>, defaults: ClusterDefaults) -> Self {
         let workers = (0..context.concurrency).map(|worker| format!("worker_{worker}"));
         let threads = iter::once("main_thread".to_owned())
             .chain(workers)
@@ -75,6 +81,7 @@ impl ClusterManager {
                 .stats
                 .register("cluster_manager.", ClusterManagerStats::default()),
             context,
+            defaults,
             connection_ids: Arc::default(),
             clusters: RwLock::default(),
             discoveries: Mutex::default(),
@@ -118,7 +125,7 @@ impl ClusterManager {
             info,
             config,
             template,
-        } = config::compile(proto, self.connection_ids.clone())?;
+        } = config::compile(proto, &self.defaults, self.connection_ids.clone())?;
         let cluster = Arc::new(Cluster::new(info, config, &self.context));
         match &cluster.config.discovery {
             DiscoveryType::Static => {

@@ -28,10 +28,7 @@ pub const FIELDS: &[Message] = &[
             ("address", USED),
             ("port_value", USED),
             ("named_port", Rejected("use port_value")),
-            (
-                "resolver_name",
-                Rejected("names are resolved by the system's resolver"),
-            ),
+            ("resolver_name", USED),
             ("ipv4_compat", USED),
             ("network_namespace_filepath", Rejected(NO_NAMESPACES)),
         ],
@@ -49,9 +46,25 @@ pub const FIELDS: &[Message] = &[
             ("int_value", USED),
             ("buf_value", USED),
             ("state", USED),
-            ("type", Rejected("list the option where it applies")),
-            ("ip_version", Rejected("list the option where it applies")),
+            ("type", USED),
+            ("ip_version", USED),
         ],
+    },
+    Message {
+        name: "envoy.config.core.v3.SocketOption.SocketType",
+        fields: &[("stream", USED), ("datagram", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.SocketOption.SocketType.Stream",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.core.v3.SocketOption.SocketType.Datagram",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.config.core.v3.BackoffStrategy",
+        fields: &[("base_interval", USED), ("max_interval", USED)],
     },
     Message {
         name: "envoy.config.core.v3.TcpKeepalive",

@@ -406,3 +406,45 @@ async fn the_future_of_a_session_is_small() {
     let size = size_of_val(&proxy.serve(Stream::Tcp(client), &mut info));
     assert!(size <= 2048, "{size}");
 }
+
+#[test]
+fn a_backoff_doubles_up_to_its_limit() {
+    let backoff = Backoff {
+        base: Duration::from_millis(100),
+        max: Duration::from_millis(350),
+    };
+    for (failures, limit) in [(1, 100), (2, 200), (3, 350), (90, 350)] {
+        let longest = (0..1000).map(|_| backoff.wait(failures)).max().unwrap();
+        assert!(longest < Duration::from_millis(limit), "{longest:?}");
+        assert!(longest > Duration::from_millis(limit / 2), "{longest:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_wait_for_the_backoff() {
+    let setup = setup().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refuses = nobody.local_addr().unwrap();
+    drop(nobody);
+    let dead = cluster("dead", &[refuses]);
+    setup.build.clusters.add_static(&dead).unwrap();
+    let minutes = |minutes: i64| envoy_api::prost_types::Duration {
+        seconds: minutes * 60,
+        nanos: 0,
+    };
+    let proto = Proto {
+        max_connect_attempts: Some(3),
+        backoff_options: Some(core_proto::BackoffStrategy {
+            base_interval: Some(minutes(10)),
+            max_interval: Some(minutes(15)),
+        }),
+        ..proto("dead")
+    };
+    let begin = Instant::now();
+    let session = setup.session(&proto, 0).await;
+    let info = session.served.await.unwrap();
+    assert_eq!(info.attempt_count, 3);
+    // Both waits are random: below 10 and 15 minutes, and hardly ever both below one second.
+    assert!(begin.elapsed() < Duration::from_secs(25 * 60));
+    assert!(begin.elapsed() > Duration::from_secs(1));
+}

@@ -16,11 +16,33 @@ pub(super) fn compile(
     };
     let find = |priority: RoutingPriority| {
         let mut all = proto.thresholds.iter().enumerate();
-        match all.find(|(_, t)| t.priority == priority as i32) {
-            Some((index, thresholds)) => one(thresholds).at_index("thresholds", index),
-            None => Ok(Thresholds::default()),
+        let mut thresholds = match all.find(|(_, t)| t.priority == priority as i32) {
+            Some((index, thresholds)) => one(thresholds).at_index("thresholds", index)?,
+            None => Thresholds::default(),
+        };
+        let mut per_host = proto.per_host_thresholds.iter();
+        if let Some(limits) = per_host.find(|t| t.priority == priority as i32) {
+            thresholds.max_connections_per_host =
+                limits.max_connections.map_or(u64::MAX, u64::from);
         }
+        Ok::<_, ConfigError>(thresholds)
     };
+    for (index, limits) in proto.per_host_thresholds.iter().enumerate() {
+        let circuit_breakers::Thresholds {
+            priority: _,
+            max_connections: _,
+            max_pending_requests: None,
+            max_requests: None,
+            max_retries: None,
+            retry_budget: None,
+            track_remaining: false,
+            max_connection_pools: None,
+        } = limits
+        else {
+            return Err(ConfigError::new("Unsupported field in per_host_thresholds"))
+                .at_index("per_host_thresholds", index);
+        };
+    }
     Ok((
         find(RoutingPriority::Default)?,
         find(RoutingPriority::High)?,
@@ -46,6 +68,7 @@ fn one(proto: &circuit_breakers::Thresholds) -> Result<Thresholds, ConfigError> 
     };
     Ok(Thresholds {
         max_connections: or(proto.max_connections, defaults.max_connections),
+        max_connections_per_host: defaults.max_connections_per_host,
         max_pending_requests: or(proto.max_pending_requests, defaults.max_pending_requests),
         max_requests: or(proto.max_requests, defaults.max_requests),
         max_retries: or(proto.max_retries, defaults.max_retries),

@@ -1,18 +1,19 @@
 //! Values that occur all over the configuration.
 
 use envoy_api::{
-    pb::envoy::config::{
-        cluster::v3::Cluster,
-        core::v3::{BindConfig, ExtraSourceAddress},
-    },
-    prost_types,
+    pb::envoy::config::core::v3::{BindConfig, ExtraSourceAddress},
+    prost_types, type_name,
 };
 use outrigger_core::{
     ConfigError,
     error::{ConfigResult, required},
 };
-use outrigger_transport::{ConnectOptions, SocketOption, Source, address};
+use outrigger_transport::{SocketOption, Source, address};
 use std::time::Duration;
+
+/// The only selector of local addresses; what it does is what happens without one.
+const DEFAULT_SELECTOR: &str =
+    "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector";
 
 /// A duration that may not be negative, as in all of Envoy's configuration.
 pub(super) fn duration(
@@ -36,23 +37,49 @@ pub(super) fn positive(
     }
 }
 
-/// `upstream_bind_config`: what a connection is made with.
-pub(super) fn bind_config(cluster: &Cluster) -> Result<ConnectOptions, ConfigError> {
-    let Some(proto) = &cluster.upstream_bind_config else {
-        return Ok(ConnectOptions::default());
-    };
-    Ok(ConnectOptions {
-        sources: sources(proto, &cluster.name)?,
-        freebind: proto.freebind.unwrap_or(false),
-        keepalive: None,
-        socket_options: SocketOption::compile_all(&proto.socket_options)?,
+/// `upstream_bind_config`: where connections come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Binding {
+    pub(super) sources: Vec<Source>,
+    pub(super) freebind: bool,
+    pub(super) socket_options: Vec<SocketOption>,
+}
+
+/// `owner` is whose configuration it is, in Envoy's words. What it leaves open is as in `defaults`, but for the source.
+pub(super) fn bind_config(
+    proto: &BindConfig,
+    owner: &str,
+    defaults: &Binding,
+) -> Result<Binding, ConfigError> {
+    if let Some(selector) = &proto.local_address_selector {
+        let default = selector
+            .typed_config
+            .as_ref()
+            .is_some_and(|any| type_name(&any.type_url) == DEFAULT_SELECTOR);
+        if !default {
+            return Err(ConfigError::new(format!(
+                "Didn't find a registered implementation for name: '{}'",
+                selector.name
+            ))
+            .at("local_address_selector"));
+        }
+    }
+    let own = SocketOption::compile_all(&proto.socket_options)?;
+    Ok(Binding {
+        sources: sources(proto, owner)?,
+        freebind: proto.freebind.unwrap_or(defaults.freebind),
+        socket_options: if proto.socket_options.is_empty() {
+            defaults.socket_options.clone()
+        } else {
+            own
+        },
     })
 }
 
 /// The source address and at most one more, of the other family. Envoy's words where it refuses.
 // Envoy still honours `additional_source_addresses`.
 #[allow(deprecated)]
-fn sources(proto: &BindConfig, cluster: &str) -> Result<Vec<Source>, ConfigError> {
+fn sources(proto: &BindConfig, owner: &str) -> Result<Vec<Source>, ConfigError> {
     let BindConfig {
         source_address,
         extra_source_addresses: extra,
@@ -61,14 +88,14 @@ fn sources(proto: &BindConfig, cluster: &str) -> Result<Vec<Source>, ConfigError
     } = proto;
     if !extra.is_empty() && !additional.is_empty() {
         return Err(ConfigError::new(format!(
-            "Can't specify both `extra_source_addresses` and `additional_source_addresses` in the Cluster {cluster}'s \
+            "Can't specify both `extra_source_addresses` and `additional_source_addresses` in the {owner}'s \
              upstream binding config"
         )));
     }
     let Some(address) = source_address else {
         if !extra.is_empty() || !additional.is_empty() {
             return Err(ConfigError::new(format!(
-                "Cluster {cluster}'s upstream binding config has extra/additional source addresses but no \
+                "{owner}'s upstream binding config has extra/additional source addresses but no \
                  source_address. Extra/additional addresses cannot be specified if source_address is not set."
             )));
         }
@@ -76,7 +103,7 @@ fn sources(proto: &BindConfig, cluster: &str) -> Result<Vec<Source>, ConfigError
     };
     if extra.len() + additional.len() > 1 {
         return Err(ConfigError::new(format!(
-            "Cluster {cluster}'s upstream binding config has more than one extra/additional source addresses. Only \
+            "{owner}'s upstream binding config has more than one extra/additional source addresses. Only \
              one extra/additional source can be supported in BindConfig's \
              extra_source_addresses/additional_source_addresses field"
         )));
@@ -98,7 +125,7 @@ fn sources(proto: &BindConfig, cluster: &str) -> Result<Vec<Source>, ConfigError
         && first.address.is_ipv4() == second.address.is_ipv4()
     {
         return Err(ConfigError::new(format!(
-            "Cluster {cluster}'s upstream binding config has two same IP version source addresses. Only two \
+            "{owner}'s upstream binding config has two same IP version source addresses. Only two \
              different IP version source addresses can be supported in BindConfig's source_address and \
              extra_source_addresses/additional_source_addresses fields"
         )));

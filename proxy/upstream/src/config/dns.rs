@@ -1,10 +1,11 @@
 //! Compiles what a DNS cluster goes by, from the fields of `Cluster` or from a `DnsCluster`.
 
-use super::common::duration;
+use super::{ClusterDefaults, common::duration};
 use crate::discovery::resolver::{Family, ResolverConfig};
 use envoy_api::{
     pb::envoy::{
         config::{
+            bootstrap::v3::Bootstrap,
             cluster::v3::{Cluster, cluster::RefreshRate},
             core::v3 as core,
         },
@@ -42,18 +43,23 @@ pub struct DnsConfig {
 /// The fields of a cluster of type `STRICT_DNS` or `LOGICAL_DNS`.
 // Deprecated in favour of `cluster_type`, and what everybody writes.
 #[allow(deprecated)]
-pub(super) fn from_cluster(proto: &Cluster) -> Result<DnsConfig, ConfigError> {
+pub(super) fn from_cluster(
+    proto: &Cluster,
+    defaults: &ClusterDefaults,
+) -> Result<DnsConfig, ConfigError> {
     let resolver = if let Some(typed) = &proto.typed_dns_resolver_config {
         typed_resolver(typed).at("typed_dns_resolver_config")?
     } else if let Some(config) = &proto.dns_resolution_config {
         let servers = servers(&config.resolvers).at("dns_resolution_config")?;
         with_options(servers, config.dns_resolver_options.as_ref())
-    } else {
+    } else if !proto.dns_resolvers.is_empty() || proto.use_tcp_for_dns_lookups {
         ResolverConfig {
             servers: servers(&proto.dns_resolvers)?,
             use_tcp: proto.use_tcp_for_dns_lookups,
             ..ResolverConfig::default()
         }
+    } else {
+        defaults.resolver.clone()
     };
     let failure = proto.dns_failure_refresh_rate.as_ref();
     Ok(DnsConfig {
@@ -71,7 +77,10 @@ pub(super) fn from_cluster(proto: &Cluster) -> Result<DnsConfig, ConfigError> {
 }
 
 /// The extension `envoy.clusters.dns`.
-pub(super) fn from_extension(proto: &DnsCluster) -> Result<DnsConfig, ConfigError> {
+pub(super) fn from_extension(
+    proto: &DnsCluster,
+    defaults: &ClusterDefaults,
+) -> Result<DnsConfig, ConfigError> {
     let failure = proto
         .dns_failure_refresh_rate
         .as_ref()
@@ -92,9 +101,28 @@ pub(super) fn from_extension(proto: &DnsCluster) -> Result<DnsConfig, ConfigErro
             .unwrap_or_default(),
         resolver: match &proto.typed_dns_resolver_config {
             Some(typed) => typed_resolver(typed).at("typed_dns_resolver_config")?,
-            None => ResolverConfig::default(),
+            None => defaults.resolver.clone(),
         },
     })
+}
+
+/// The resolver of clusters that have none of their own.
+// Envoy still honours the older fields.
+#[allow(deprecated)]
+pub(super) fn resolver_of_bootstrap(proto: &Bootstrap) -> Result<ResolverConfig, ConfigError> {
+    if let Some(typed) = &proto.typed_dns_resolver_config {
+        return typed_resolver(typed).at("typed_dns_resolver_config");
+    }
+    match &proto.dns_resolution_config {
+        Some(config) => {
+            let servers = servers(&config.resolvers).at("dns_resolution_config")?;
+            Ok(with_options(servers, config.dns_resolver_options.as_ref()))
+        }
+        None => Ok(ResolverConfig {
+            use_tcp: proto.use_tcp_for_dns_lookups,
+            ..ResolverConfig::default()
+        }),
+    }
 }
 
 fn refresh(proto: &Option<prost_types::Duration>) -> Result<Duration, ConfigError> {
@@ -177,6 +205,7 @@ fn typed_resolver(proto: &core::TypedExtensionConfig) -> Result<ResolverConfig, 
             timeout: seconds(cares.query_timeout_seconds).unwrap_or(defaults.timeout),
             tries: cares.query_tries.unwrap_or(defaults.tries),
             rotate: cares.rotate_nameservers,
+            only_fallback: cares.use_resolvers_as_fallback,
             ..defaults
         });
     }

@@ -247,7 +247,19 @@ fn target(
             let address = static_address(proto)?;
             Ok((Target::Addresses(vec![address]), String::new()))
         }
-        (DiscoveryType::Dns { .. }, Some(SocketAddress(socket))) => {
+        (DiscoveryType::Dns { logical, .. }, Some(SocketAddress(socket))) => {
+            if !socket.resolver_name.is_empty() {
+                return Err(ConfigError::new(format!(
+                    "{} clusters must NOT have a custom resolver name set",
+                    if *logical {
+                        "LOGICAL_DNS"
+                    } else {
+                        "STRICT_DNS"
+                    }
+                ))
+                .at("resolver_name")
+                .at("socket_address"));
+            }
             let target = address::host_port(socket).at("socket_address")?;
             let hostname = target.host.clone();
             Ok((Target::Name(target), hostname))
@@ -260,13 +272,19 @@ fn target(
 
 fn static_address(proto: &core::Address) -> Result<Address, ConfigError> {
     // Envoy adds what to do about it.
-    let advised = |error: ConfigError| match error.reason().strip_prefix("malformed IP") {
-        Some(rest) => ConfigError::new(format!(
-            "malformed IP{rest}. Consider setting resolver_name or setting cluster type to \
-             'STRICT_DNS' or 'LOGICAL_DNS'"
+    let advised = |error: ConfigError| {
+        if !["malformed IP", "Unknown address resolver"]
+            .iter()
+            .any(|known| error.reason().starts_with(known))
+        {
+            return error;
+        }
+        ConfigError::new(format!(
+            "{}. Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or \
+             'LOGICAL_DNS'",
+            error.reason()
         ))
-        .at(error.path()),
-        None => error,
+        .at(error.path())
     };
     address::compile(proto).map_err(advised)
 }

@@ -28,6 +28,9 @@ use outrigger_core::{
 /// The key in `typed_extension_protocol_options`.
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// Another key there: options of connections that wait to be used, of which the TCP proxy keeps none.
+const TCP_OPTIONS: &str = "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions";
+
 /// What is spoken to the hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -95,7 +98,7 @@ pub(super) fn compile(proto: &Cluster) -> Result<Http, ConfigError> {
     if let Some(key) = proto
         .typed_extension_protocol_options
         .keys()
-        .find(|key| key.as_str() != OPTIONS)
+        .find(|key| ![OPTIONS, TCP_OPTIONS].contains(&key.as_str()))
     {
         return Err(ConfigError::new(format!(
             "Didn't find a registered network or http filter or protocol options implementation for name: '{key}'"

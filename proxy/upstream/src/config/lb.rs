@@ -111,6 +111,8 @@ fn first_supported(
 }
 
 /// False if the policy is unknown.
+// Envoy still honours `enable_full_scan`.
+#[allow(deprecated)]
 fn typed(any: &Any, cluster: &str, config: &mut LbConfig) -> Result<bool, ConfigError> {
     if let Ok(policy) = unpack::<RoundRobin>(any) {
         config.policy = LbPolicy::RoundRobin;
@@ -123,7 +125,8 @@ fn typed(any: &Any, cluster: &str, config: &mut LbConfig) -> Result<bool, Config
         return Ok(true);
     }
     if let Ok(policy) = unpack::<LeastRequest>(any) {
-        let scan = policy.selection_method() == SelectionMethod::FullScan;
+        let scan = policy.enable_full_scan.unwrap_or(false)
+            || policy.selection_method() == SelectionMethod::FullScan;
         config.policy = LbPolicy::LeastRequest {
             selection: if scan {
                 Selection::FullScan

@@ -2,6 +2,7 @@
 
 mod breakers;
 mod common;
+mod defaults;
 mod dns;
 mod endpoints;
 mod http;
@@ -9,7 +10,8 @@ mod http2;
 mod lb;
 
 use crate::{circuit_breaker::Thresholds, lb::LbConfig};
-use common::{bind_config, duration, positive};
+use common::{Binding, bind_config, duration, positive};
+pub use defaults::ClusterDefaults;
 pub use dns::DnsConfig;
 pub(crate) use endpoints::{Target, Template};
 use envoy_api::{
@@ -98,22 +100,24 @@ impl ClusterConfig {
 
 pub(crate) fn compile(
     proto: &cluster::Cluster,
+    defaults: &ClusterDefaults,
     connection_ids: Arc<AtomicU64>,
 ) -> Result<Compiled, ConfigError> {
     if proto.name.is_empty() {
         return Err(ConfigError::new("value length must be at least 1 characters").at("name"));
     }
     let named = |error: ConfigError| error.at(&format!("cluster[{}]", proto.name));
-    compile_named(proto, connection_ids).map_err(named)
+    compile_named(proto, defaults, connection_ids).map_err(named)
 }
 
 // Envoy still honours the fields that moved into `HttpProtocolOptions`.
 #[allow(deprecated)]
 fn compile_named(
     proto: &cluster::Cluster,
+    defaults: &ClusterDefaults,
     connection_ids: Arc<AtomicU64>,
 ) -> Result<Compiled, ConfigError> {
-    let discovery = discovery(proto)?;
+    let discovery = discovery(proto, defaults)?;
     let options = proto.upstream_connection_options.as_ref();
     let happy_eyeballs =
         HappyEyeballs::compile(options.and_then(|o| o.happy_eyeballs_config.as_ref()));
@@ -128,8 +132,21 @@ fn compile_named(
     let keepalive = Keepalive::compile(options.and_then(|o| o.tcp_keepalive.as_ref()))
         .at("tcp_keepalive")
         .at("upstream_connection_options")?;
-    let mut connect = bind_config(proto).at("upstream_bind_config")?;
-    connect.keepalive = keepalive;
+    let Binding {
+        sources,
+        freebind,
+        socket_options,
+    } = match &proto.upstream_bind_config {
+        Some(bind) => bind_config(bind, &format!("Cluster {}", proto.name), &defaults.binding)
+            .at("upstream_bind_config")?,
+        None => defaults.binding.clone(),
+    };
+    let connect = ConnectOptions {
+        sources,
+        freebind,
+        keepalive,
+        socket_options,
+    };
     let (thresholds_default, thresholds_high) =
         breakers::compile(proto.circuit_breakers.as_ref()).at("circuit_breakers")?;
     let common = http.common;
@@ -185,7 +202,10 @@ fn compile_named(
 
 // Deprecated fields and types are what everybody writes.
 #[allow(deprecated)]
-fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
+fn discovery(
+    proto: &cluster::Cluster,
+    defaults: &ClusterDefaults,
+) -> Result<DiscoveryType, ConfigError> {
     use cluster::cluster::{ClusterDiscoveryType, DiscoveryType as Type};
     let number = match &proto.cluster_discovery_type {
         None => Type::Static as i32,
@@ -198,7 +218,7 @@ fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
                 ))
                 .at("cluster_type"));
             };
-            let config = dns::from_extension(&extension)
+            let config = dns::from_extension(&extension, defaults)
                 .at("typed_config")
                 .at("cluster_type")?;
             return Ok(DiscoveryType::Dns {
@@ -211,7 +231,7 @@ fn discovery(proto: &cluster::Cluster) -> Result<DiscoveryType, ConfigError> {
         Ok(Type::Static) => Ok(DiscoveryType::Static),
         Ok(kind @ (Type::StrictDns | Type::LogicalDns)) => Ok(DiscoveryType::Dns {
             logical: kind == Type::LogicalDns,
-            config: dns::from_cluster(proto)?,
+            config: dns::from_cluster(proto, defaults)?,
         }),
         Ok(other) => Err(ConfigError::new(format!(
             "discovery type {} is not supported in this version",

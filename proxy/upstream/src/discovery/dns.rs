@@ -206,9 +206,10 @@ impl DnsConfig {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::{BuildContext, Cluster, Host};
+    use crate::{BuildContext, Cluster, ClusterDefaults, Host};
     use envoy_api::{
         pb::envoy::config::{
+            bootstrap::v3 as bootstrap,
             cluster::v3::{self as proto, cluster},
             core::v3 as core,
             endpoint::v3 as endpoint,
@@ -318,9 +319,18 @@ mod tests {
     async fn scene(kind: cluster::DiscoveryType, first: Says) -> Scene {
         let says = Arc::new(Mutex::new(first));
         let server = server(says.clone()).await;
-        let build = BuildContext::new(Arc::new(Context::default()));
+        let proto = dns_cluster(kind, server);
+        scene_of(proto, ClusterDefaults::default(), says).await
+    }
+
+    async fn scene_of(
+        proto: proto::Cluster,
+        defaults: ClusterDefaults,
+        says: Arc<Mutex<Says>>,
+    ) -> Scene {
+        let build = BuildContext::with_defaults(Arc::new(Context::default()), defaults);
         let clusters = &build.clusters;
-        clusters.add_static(&dns_cluster(kind, server)).unwrap();
+        clusters.add_static(&proto).unwrap();
         clusters.warm().await;
         Scene {
             cluster: clusters.get("up").unwrap(),
@@ -411,6 +421,21 @@ mod tests {
         *scene.says.lock() = Says::Code(3);
         scene.refreshed().await;
         assert_eq!(scene.addresses(), ["127.0.0.3:80"]);
+    }
+
+    #[tokio::test]
+    #[allow(deprecated)]
+    async fn a_cluster_without_a_resolver_has_that_of_the_bootstrap() {
+        let says = Arc::new(Mutex::new(Says::Addresses(vec![[127, 0, 0, 9]])));
+        let server = server(says.clone()).await;
+        let mut proto = dns_cluster(cluster::DiscoveryType::StrictDns, server);
+        let bootstrap = bootstrap::Bootstrap {
+            dns_resolution_config: proto.dns_resolution_config.take(),
+            ..Default::default()
+        };
+        let defaults = ClusterDefaults::compile(&bootstrap).unwrap();
+        let scene = scene_of(proto, defaults, says).await;
+        assert_eq!(scene.addresses(), ["127.0.0.9:80"]);
     }
 
     #[tokio::test]

@@ -40,6 +40,8 @@ pub enum Family {
 pub struct ResolverConfig {
     /// Empty: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
+    /// Those of `/etc/resolv.conf` are asked if there are any.
+    pub only_fallback: bool,
     pub use_tcp: bool,
     /// Names are asked as they are.
     pub no_default_search_domain: bool,
@@ -54,6 +56,7 @@ impl Default for ResolverConfig {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            only_fallback: false,
             use_tcp: false,
             no_default_search_domain: false,
             timeout: Duration::from_secs(5),
@@ -85,7 +88,11 @@ pub struct Resolver {
 impl Resolver {
     pub fn new(config: &ResolverConfig) -> Result<Self, ConfigError> {
         // Without a resolv.conf the standard asks for a server on this machine.
-        let (system, mut options) = system_conf::read_system_conf().unwrap_or_else(|_| {
+        let system = system_conf::read_system_conf();
+        let known = system
+            .as_ref()
+            .is_ok_and(|(config, _)| !config.name_servers().is_empty());
+        let (system, mut options) = system.unwrap_or_else(|_| {
             let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
             (
                 HickoryConfig::from_name_servers(vec![local]),
@@ -93,7 +100,7 @@ impl Resolver {
             )
         });
         let (domain, search, mut servers) = system.into_parts();
-        if !config.servers.is_empty() {
+        if !(config.servers.is_empty() || known && config.only_fallback) {
             servers = config.servers.iter().map(server).collect();
         }
         if config.use_tcp {

@@ -127,7 +127,7 @@ impl Pool {
     fn grow(self: &Arc<Self>, state: &mut State) {
         while state.waiters.len() > state.connecting {
             log_debug!("pool", "trying to create new connection");
-            if !self.parts.breakers.connections.can_create() {
+            if !self.parts.breakers.can_connect(&self.parts.host.stats) {
                 self.parts.stats.upstream_cx_overflow.inc();
                 // A pool without any connection gets one in any case: its requests would wait for ever.
                 if self.parts.connections.load(Relaxed) > 0 {

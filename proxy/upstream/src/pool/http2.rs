@@ -203,7 +203,7 @@ impl Http2Pool {
     /// Makes connections while more requests wait than those under way can take, as far as the breaker allows.
     fn grow(self: &Arc<Self>, state: &mut State) {
         while state.waiters.len() > state.connecting.saturating_mul(self.limit()) {
-            if !self.parts.breakers.connections.can_create() {
+            if !self.parts.breakers.can_connect(&self.parts.host.stats) {
                 self.parts.stats.upstream_cx_overflow.inc();
                 // A pool without any connection gets one in any case: its requests would wait for ever.
                 if self.parts.connections.load(Relaxed) > 0 {

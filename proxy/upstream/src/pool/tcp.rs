@@ -44,9 +44,12 @@ impl Drop for Waiting<'_> {
 /// Connects, if the circuit breakers allow. Dropping the future gives up.
 pub(crate) async fn connect(parts: Arc<PoolParts>) -> Result<TcpConnection, PoolFailure> {
     // Other than an HTTP pool, the TCP proxy does not get a first connection beyond the limit.
-    if !parts.breakers.connections.can_create() {
+    if !parts.breakers.can_connect(&parts.host.stats) {
         parts.stats.upstream_cx_overflow.inc();
-        return Err(PoolFailure::overflow(None));
+        // That of its host only counts.
+        if !parts.breakers.connections.can_create() {
+            return Err(PoolFailure::overflow(None));
+        }
     }
     let pending = PendingPermit::acquire(&parts).map_err(|_| PoolFailure::overflow(None))?;
     log_debug!("pool", "trying to create new connection");
