@@ -2,11 +2,13 @@
 
 use envoy_api::pb::envoy::config::core::v3::Metadata as Proto;
 use prost_types::{Struct, Value, value::Kind};
+use std::{borrow::Cow, sync::Arc};
 
 /// Metadata of a route, a cluster, a host or a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
-    namespaces: Vec<(String, Struct)>,
+    /// Shared: a filter leaves the same fields behind in stream after stream.
+    namespaces: Vec<(Cow<'static, str>, Arc<Struct>)>,
 }
 
 impl Metadata {
@@ -15,18 +17,22 @@ impl Metadata {
             .map(|m| {
                 m.filter_metadata
                     .iter()
-                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .map(|(k, v)| (Cow::Owned(k.clone()), Arc::new(v.clone())))
                     .collect()
             })
             .unwrap_or_default();
-        namespaces.sort_by(|a: &(String, Struct), b| a.0.cmp(&b.0));
+        namespaces.sort_by(|a: &(Cow<'_, str>, Arc<Struct>), b| a.0.cmp(&b.0));
         Self { namespaces }
     }
 
     /// The message that it was compiled from; `None` if there is nothing in it.
     pub fn to_proto(&self) -> Option<Proto> {
         (!self.is_empty()).then(|| Proto {
-            filter_metadata: self.namespaces.iter().cloned().collect(),
+            filter_metadata: self
+                .namespaces
+                .iter()
+                .map(|(name, fields)| (name.to_string(), Struct::clone(fields)))
+                .collect(),
             ..Proto::default()
         })
     }
@@ -40,7 +46,7 @@ impl Metadata {
         self.namespaces
             .iter()
             .find(|(n, _)| n == name)
-            .map(|(_, s)| s)
+            .map(|(_, s)| &**s)
     }
 
     /// The value under a path of keys in a namespace.
@@ -57,10 +63,11 @@ impl Metadata {
     }
 
     /// Adds a namespace, or the fields of one that is there already; those of the same name are replaced.
-    pub fn merge(&mut self, namespace: &str, fields: &Struct) {
-        match self.namespaces.iter_mut().find(|(n, _)| n == namespace) {
-            Some((_, known)) => known.fields.extend(fields.fields.clone()),
-            None => self.namespaces.push((namespace.to_owned(), fields.clone())),
+    pub fn merge(&mut self, namespace: impl Into<Cow<'static, str>>, fields: &Arc<Struct>) {
+        let namespace = namespace.into();
+        match self.namespaces.iter_mut().find(|(n, _)| *n == namespace) {
+            Some((_, known)) => Arc::make_mut(known).fields.extend(fields.fields.clone()),
+            None => self.namespaces.push((namespace, fields.clone())),
         }
     }
 
@@ -70,12 +77,12 @@ impl Metadata {
             Some(at) => at,
             None => {
                 self.namespaces
-                    .push((namespace.to_owned(), Struct::default()));
+                    .push((Cow::Owned(namespace.to_owned()), Arc::default()));
                 self.namespaces.len() - 1
             }
         };
         if let Some((_, fields)) = self.namespaces.get_mut(at) {
-            fields.fields.insert(key.to_owned(), value);
+            Arc::make_mut(fields).fields.insert(key.to_owned(), value);
         }
     }
 }

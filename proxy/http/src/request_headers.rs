@@ -9,7 +9,7 @@ use outrigger_core::{
 };
 use std::{
     io::Write,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -169,7 +169,13 @@ fn edge_address(
     if !config.skip_xff_append
         && let Some(ip) = peer.ip().map(|a| a.ip())
     {
-        let shown = if ip.is_loopback() {
+        // To Envoy no other address of 127.0.0.0/8 is a loopback address.
+        let shown = if [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ]
+        .contains(&ip)
+        {
             config.local_address.unwrap_or(ip)
         } else {
             ip

@@ -4,6 +4,7 @@ use outrigger_core::field::{Fate::Ignored, Fate::Rejected, Message, USED};
 
 const LATER: &str = "not supported by this version";
 const NO_ROUTE_LIMITS: &str = "the rate_limits of routes are refused, and only they have stages";
+const NO_CEL: &str = "CEL is not supported by this version";
 const NO_FORMAT: &str = "descriptor_value is no format, as it is in Envoy by default";
 
 /// The filters' messages.
@@ -152,6 +153,94 @@ pub const FIELDS: &[Message] = &[
             ),
             ("enable_retry_after_header", USED),
         ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.rbac.v3.RBAC",
+        fields: &[
+            ("rules", USED),
+            ("rules_stat_prefix", USED),
+            ("matcher", Rejected("use rules")),
+            ("shadow_rules", USED),
+            ("shadow_matcher", Rejected("use shadow_rules")),
+            ("shadow_rules_stat_prefix", USED),
+            ("track_per_rule_stats", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
+        fields: &[("rbac", USED)],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.RBAC",
+        fields: &[
+            ("action", USED),
+            ("policies", USED),
+            ("audit_logging_options", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Policy",
+        fields: &[
+            ("permissions", USED),
+            ("principals", USED),
+            ("condition", Rejected(NO_CEL)),
+            ("checked_condition", Rejected(NO_CEL)),
+            ("cel_config", Rejected(NO_CEL)),
+        ],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.SourcedMetadata",
+        fields: &[("metadata_matcher", USED), ("metadata_source", USED)],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Permission",
+        fields: &[
+            ("and_rules", USED),
+            ("or_rules", USED),
+            ("any", USED),
+            ("header", USED),
+            ("url_path", USED),
+            ("destination_ip", USED),
+            ("destination_port", USED),
+            ("destination_port_range", USED),
+            ("metadata", USED),
+            ("not_rule", USED),
+            ("requested_server_name", USED),
+            ("matcher", Rejected(LATER)),
+            ("uri_template", USED),
+            ("sourced_metadata", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Permission.Set",
+        fields: &[("rules", USED)],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Principal",
+        fields: &[
+            ("and_ids", USED),
+            ("or_ids", USED),
+            ("any", USED),
+            ("authenticated", USED),
+            ("source_ip", USED),
+            ("direct_remote_ip", USED),
+            ("remote_ip", USED),
+            ("header", USED),
+            ("url_path", USED),
+            ("metadata", USED),
+            ("filter_state", USED),
+            ("not_id", USED),
+            ("sourced_metadata", USED),
+            ("custom", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Principal.Set",
+        fields: &[("ids", USED)],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Principal.Authenticated",
+        fields: &[("principal_name", USED)],
     },
     Message {
         name: "envoy.type.v3.HttpStatus",

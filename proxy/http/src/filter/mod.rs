@@ -11,6 +11,7 @@ mod fields;
 pub mod header_mutation;
 pub mod local_ratelimit;
 mod query_mutation;
+pub mod rbac;
 mod registry;
 mod state;
 mod stream_rate_limiter;
@@ -30,6 +31,7 @@ use header_mutation::HeaderMutation;
 use local_ratelimit::LocalRateLimit;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
+use rbac::Rbac;
 use std::{any::Any, sync::Arc, time::Duration};
 
 /// What a filter decided about the request.
@@ -84,6 +86,7 @@ enum HttpFilter {
     Fault(Fault),
     HeaderMutation(HeaderMutation),
     LocalRateLimit(LocalRateLimit),
+    Rbac(Box<Rbac>),
 }
 
 /// Which filter of its chain a filter is.
@@ -195,6 +198,7 @@ impl FilterChain {
                     Decision::Continue
                 }
                 HttpFilter::LocalRateLimit(filter) => filter.decode_headers(at, stream),
+                HttpFilter::Rbac(filter) => filter.decode_headers(at, stream),
             };
             match decision {
                 Decision::Continue => {}
@@ -216,7 +220,7 @@ impl FilterChain {
             }
             match filter {
                 HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
-                HttpFilter::Fault(_) => {}
+                HttpFilter::Fault(_) | HttpFilter::Rbac(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }

@@ -1,6 +1,6 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::{FilterContext, HttpFilter, cors, fault, header_mutation, local_ratelimit};
+use super::{FilterContext, HttpFilter, cors, fault, header_mutation, local_ratelimit, rbac};
 use crate::{
     route::{FilterOverride, PerFilterConfig},
     router::RouterConfig,
@@ -14,6 +14,7 @@ use envoy_api::{
             fault::v3::HttpFault,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
             local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
+            rbac::v3::{Rbac as RbacProto, RbacPerRoute},
             router::v3::Router,
         },
         network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
@@ -73,6 +74,14 @@ const KINDS: &[Kind] = &[
             Ok(HttpFilter::LocalRateLimit(filter))
         },
     },
+    Kind {
+        type_name: "envoy.extensions.filters.http.rbac.v3.RBAC",
+        extension: "envoy.filters.http.rbac",
+        compile: |config, context| {
+            let filter = rbac::Rbac::compile(&open::<RbacProto>(config)?, context)?;
+            Ok(HttpFilter::Rbac(Box::new(filter)))
+        },
+    },
 ];
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -98,6 +107,9 @@ impl PerFilterConfig for Overrides<'_> {
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
                 local_ratelimit::compile_override(&open::<LocalRateLimitProto>(config)?, self.0)
                     .map(Some)
+            }
+            "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
+                rbac::compile_override(&open::<RbacPerRoute>(config)?).map(Some)
             }
             _ => Ok(None),
         }

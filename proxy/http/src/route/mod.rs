@@ -38,6 +38,7 @@ pub use direct_response::DirectResponse;
 pub use entry::Route;
 pub use fields::FIELDS;
 pub use header_mutation::{HeaderMutations, HeaderParser};
+pub(crate) use path_template::PathTemplate;
 pub use per_filter::{FilterOverride, PerFilter, PerFilterConfig};
 pub use rate_limit::{Descriptor, RateLimit, RateLimitInput};
 pub use redirect::Redirect;

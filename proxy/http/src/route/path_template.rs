@@ -30,7 +30,7 @@ fn is_pchar(b: u8) -> bool {
 
 /// A compiled match template.
 #[derive(Clone, Debug)]
-pub(super) struct PathTemplate {
+pub(crate) struct PathTemplate {
     text: Box<str>,
     regex: Regex,
     /// Names by capture group, the first being group 1.
@@ -39,7 +39,7 @@ pub(super) struct PathTemplate {
 
 impl PathTemplate {
     /// The template of a `path_match_policy`.
-    pub(super) fn compile_policy(proto: &TypedExtensionConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn compile_policy(proto: &TypedExtensionConfig) -> Result<Self, ConfigError> {
         let any = required(proto.typed_config.as_ref(), "typed_config")?;
         let config = unpack::<UriTemplateMatchConfig>(any)
             .map_err(|_| no_extension(&proto.name, &any.type_url))?;
@@ -64,7 +64,7 @@ impl PathTemplate {
         })
     }
 
-    pub(super) fn is_match(&self, path: &[u8]) -> bool {
+    pub(crate) fn is_match(&self, path: &[u8]) -> bool {
         self.regex.is_match(path)
     }
 }

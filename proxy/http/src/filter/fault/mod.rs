@@ -262,6 +262,6 @@ impl<'a> Injection<'a> {
         }
         stream.info.set_flag(flag);
         let metadata = &mut stream.info.dynamic_metadata;
-        metadata.merge(&self.at.name, &self.settings.metadata);
+        metadata.merge(self.at.name.to_string(), &self.settings.metadata);
     }
 }

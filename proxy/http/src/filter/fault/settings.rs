@@ -30,7 +30,7 @@ pub struct Settings {
     pub downstream_nodes: Box<[Box<[u8]>]>,
     pub max_active_faults: RuntimeUint64,
     pub downstream_cluster_stats: bool,
-    pub metadata: Struct,
+    pub metadata: Arc<Struct>,
     /// For the keys that bear the name of the downstream cluster.
     pub runtime: Arc<Runtime>,
 }
@@ -151,7 +151,7 @@ impl Settings {
                 runtime,
             ),
             downstream_cluster_stats: !proto.disable_downstream_cluster_stats,
-            metadata: proto.filter_metadata.clone().unwrap_or_default(),
+            metadata: Arc::new(proto.filter_metadata.clone().unwrap_or_default()),
             runtime: runtime.clone(),
         })
     }

@@ -1,0 +1,144 @@
+//! Envoy's RBAC engine: policies in the order of their names, the first that matches counts.
+
+use super::{permission::Permission, principal::Principal};
+use crate::{route::RouteMatch, stream::ActiveStream};
+use envoy_api::{
+    pb::envoy::config::rbac::v3::{Policy as PolicyProto, Rbac as Proto, rbac::Action},
+    prost_types::{Struct, Value, value::Kind},
+};
+use outrigger_core::{ConfigError, HeaderMap, StreamInfo, error::ConfigResult, stats::Counter};
+use std::sync::{Arc, OnceLock};
+
+/// What rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub request: &'a HeaderMap,
+    pub info: &'a StreamInfo,
+    pub route: Option<&'a RouteMatch>,
+}
+
+impl<'a> Input<'a> {
+    pub fn of(stream: &'a ActiveStream<'_>) -> Self {
+        Self {
+            request: &stream.messages.request,
+            info: &stream.info,
+            route: stream.route.as_ref(),
+        }
+    }
+}
+
+/// Whether the rules are enforced, or only show what they would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Enforced,
+    Shadow,
+}
+
+/// The rules of one level.
+#[derive(Debug)]
+pub struct Engine {
+    action: Action,
+    policies: Box<[Policy]>,
+    /// What is left in the metadata of a stream that no policy matches.
+    unmatched: Arc<Struct>,
+}
+
+#[derive(Debug)]
+pub struct Policy {
+    pub name: Box<str>,
+    permissions: Box<[Permission]>,
+    principals: Box<[Principal]>,
+    /// What is left in the metadata of a stream that it matches.
+    metadata: Arc<Struct>,
+    /// With `track_per_rule_stats`, once it has counted.
+    pub counter: OnceLock<Arc<Counter>>,
+}
+
+/// What the rules say of a request.
+#[derive(Debug)]
+pub struct Verdict<'a> {
+    pub allowed: bool,
+    pub policy: Option<&'a Policy>,
+    pub metadata: &'a Arc<Struct>,
+    /// For `LOG`: whether the request is one of those that the log is for.
+    pub log_hint: Option<bool>,
+}
+
+impl Engine {
+    /// `prefix` stands before the names of the metadata's fields.
+    pub fn compile(proto: &Proto, mode: Mode, prefix: &str) -> Result<Self, ConfigError> {
+        let action = proto.action();
+        let mut named: Vec<_> = proto.policies.iter().collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        let policies = named.into_iter().map(|(name, policy)| {
+            let metadata = metadata(mode, prefix, Some(name), action != Action::Deny);
+            Policy::compile(name, policy, metadata).map_err(|e| e.at(&format!("policies[{name}]")))
+        });
+        Ok(Self {
+            action,
+            policies: policies.collect::<Result<_, _>>()?,
+            unmatched: metadata(mode, prefix, None, action != Action::Allow),
+        })
+    }
+
+    pub fn judge(&self, input: Input<'_>) -> Verdict<'_> {
+        let policy = self.policies.iter().find(|policy| policy.is_match(input));
+        Verdict {
+            allowed: match self.action {
+                Action::Allow => policy.is_some(),
+                Action::Deny => policy.is_none(),
+                Action::Log => true,
+            },
+            policy,
+            metadata: policy.map_or(&self.unmatched, |policy| &policy.metadata),
+            log_hint: (self.action == Action::Log).then_some(policy.is_some()),
+        }
+    }
+}
+
+impl Policy {
+    fn compile(
+        name: &str,
+        proto: &PolicyProto,
+        metadata: Arc<Struct>,
+    ) -> Result<Self, ConfigError> {
+        let permissions = proto.permissions.iter().enumerate();
+        let principals = proto.principals.iter().enumerate();
+        Ok(Self {
+            name: name.into(),
+            permissions: permissions
+                .map(|(i, rule)| Permission::compile(rule).at_index("permissions", i))
+                .collect::<Result<_, _>>()?,
+            principals: principals
+                .map(|(i, id)| Principal::compile(id).at_index("principals", i))
+                .collect::<Result<_, _>>()?,
+            metadata,
+            counter: OnceLock::new(),
+        })
+    }
+
+    fn is_match(&self, input: Input<'_>) -> bool {
+        self.permissions.iter().any(|rule| rule.is_match(input))
+            && self.principals.iter().any(|id| id.is_match(input))
+    }
+}
+
+fn metadata(mode: Mode, prefix: &str, policy: Option<&str>, allowed: bool) -> Arc<Struct> {
+    let mode = match mode {
+        Mode::Enforced => "enforced",
+        Mode::Shadow => "shadow",
+    };
+    let text = |text: &str| Value {
+        kind: Some(Kind::StringValue(text.to_owned())),
+    };
+    let result = if allowed { "allowed" } else { "denied" };
+    let mut fields = Struct::default();
+    fields
+        .fields
+        .insert(format!("{prefix}{mode}_engine_result"), text(result));
+    if let Some(policy) = policy {
+        let name = format!("{prefix}{mode}_effective_policy_id");
+        fields.fields.insert(name, text(policy));
+    }
+    Arc::new(fields)
+}

@@ -1,0 +1,163 @@
+//! `envoy.filters.http.rbac`: lets a request pass or answers 403, as its policies say. What cannot be decided never lets
+//! anybody in: rules that this version does not have are refused with the configuration.
+
+mod engine;
+mod permission;
+mod principal;
+mod sourced_metadata;
+
+use self::engine::{Engine, Input, Mode, Policy, Verdict};
+use super::{Decision, FilterContext, Instance};
+use crate::{local_reply::LocalReply, route::FilterOverride, stream::ActiveStream};
+use envoy_api::{
+    pb::envoy::extensions::filters::http::rbac::v3::{Rbac as Proto, RbacPerRoute},
+    prost_types::{Value, value::Kind},
+};
+use outrigger_core::{ConfigError, error::ConfigResult, stat_group, stats::Store};
+use std::sync::Arc;
+
+stat_group! {
+    /// `http.<stat_prefix>.rbac.[<rules_stat_prefix>.]`
+    pub struct RbacStats {
+        counter allowed,
+        counter denied,
+    }
+}
+
+stat_group! {
+    /// `http.<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]`
+    pub struct ShadowStats {
+        counter shadow_allowed,
+        counter shadow_denied,
+    }
+}
+
+/// Where the filter leaves what it decided.
+const METADATA: &str = "envoy.filters.http.rbac";
+
+/// The filter. The stats are its own whatever rules are applied.
+#[derive(Debug)]
+pub struct Rbac {
+    rules: Rules,
+    stats: Arc<RbacStats>,
+    shadow_stats: Arc<ShadowStats>,
+    /// Under which the policies' stats stand.
+    prefix: Box<str>,
+    shadow_prefix: Box<str>,
+    store: Arc<Store>,
+}
+
+/// The rules of the filter, or of one level of the route configuration.
+#[derive(Debug)]
+struct Rules {
+    enforced: Option<Engine>,
+    shadow: Option<Engine>,
+    per_rule_stats: bool,
+}
+
+/// Compiles the rules of one level of the route configuration: without any, everybody may pass.
+pub fn compile_override(proto: &RbacPerRoute) -> Result<FilterOverride, ConfigError> {
+    let none = Proto::default();
+    let rules = proto.rbac.as_ref().unwrap_or(&none);
+    Ok(Arc::new(Rules::compile(rules).at("rbac")?))
+}
+
+impl Rules {
+    fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+        let engine = |rules: &Option<_>, mode, prefix| {
+            let rules = rules.as_ref();
+            rules
+                .map(|rules| Engine::compile(rules, mode, prefix))
+                .transpose()
+        };
+        Ok(Self {
+            enforced: engine(&proto.rules, Mode::Enforced, &proto.rules_stat_prefix).at("rules")?,
+            shadow: engine(
+                &proto.shadow_rules,
+                Mode::Shadow,
+                &proto.shadow_rules_stat_prefix,
+            )
+            .at("shadow_rules")?,
+            per_rule_stats: proto.track_per_rule_stats,
+        })
+    }
+}
+
+impl Rbac {
+    pub fn compile(proto: &Proto, context: &FilterContext<'_>) -> Result<Self, ConfigError> {
+        let below = |own: &str| match own.is_empty() {
+            true => "rbac.".to_owned(),
+            false => format!("rbac.{own}."),
+        };
+        let (rules, shadow) = (
+            below(&proto.rules_stat_prefix),
+            below(&proto.shadow_rules_stat_prefix),
+        );
+        Ok(Self {
+            rules: Rules::compile(proto)?,
+            stats: context.stats(&rules, RbacStats::default()),
+            shadow_stats: context.stats(&shadow, ShadowStats::default()),
+            prefix: format!("{}{rules}", context.stat_prefix).into(),
+            shadow_prefix: format!("{}{shadow}", context.stat_prefix).into(),
+            store: context.build.context.stats.clone(),
+        })
+    }
+
+    pub(crate) fn decode_headers(&self, at: &Instance, stream: &mut ActiveStream<'_>) -> Decision {
+        let own = at.most_specific::<Rules>(stream.route.as_ref());
+        let rules = own.unwrap_or(&self.rules);
+        // The shadow rules come first: the others may look at what they leave behind.
+        if let Some(shadow) = &rules.shadow {
+            let verdict = shadow.judge(Input::of(stream));
+            let (counter, what) = match verdict.allowed {
+                true => (&self.shadow_stats.shadow_allowed, "shadow_allowed"),
+                false => (&self.shadow_stats.shadow_denied, "shadow_denied"),
+            };
+            counter.inc();
+            self.count_policy(rules, &verdict, &self.shadow_prefix, what);
+            let metadata = verdict.metadata.clone();
+            stream.info.dynamic_metadata.merge(METADATA, &metadata);
+        }
+        let own = at.most_specific::<Rules>(stream.route.as_ref());
+        let rules = own.unwrap_or(&self.rules);
+        let Some(enforced) = &rules.enforced else {
+            return Decision::Continue;
+        };
+        let verdict = enforced.judge(Input::of(stream));
+        let (counter, what) = match verdict.allowed {
+            true => (&self.stats.allowed, "allowed"),
+            false => (&self.stats.denied, "denied"),
+        };
+        counter.inc();
+        self.count_policy(rules, &verdict, &self.prefix, what);
+        let reply = (!verdict.allowed).then(|| denied(verdict.policy));
+        let (metadata, log_hint) = (verdict.metadata.clone(), verdict.log_hint);
+        let dynamic = &mut stream.info.dynamic_metadata;
+        dynamic.merge(METADATA, &metadata);
+        if let Some(hint) = log_hint {
+            let hint = Value {
+                kind: Some(Kind::BoolValue(hint)),
+            };
+            dynamic.set("envoy.common", "access_log_hint", hint);
+        }
+        reply.map_or(Decision::Continue, Decision::reply)
+    }
+
+    fn count_policy(&self, rules: &Rules, verdict: &Verdict<'_>, prefix: &str, what: &str) {
+        if let Some(policy) = verdict.policy
+            && rules.per_rule_stats
+        {
+            let counter = policy.counter.get_or_init(|| {
+                let name = format!("{prefix}policy.{}.{what}", policy.name);
+                self.store.counter(&name)
+            });
+            counter.inc();
+        }
+    }
+}
+
+fn denied(policy: Option<&Policy>) -> LocalReply {
+    let name = policy.map_or("none", |policy| &policy.name);
+    let details = format!("rbac_access_denied_matched_policy[{name}]");
+    LocalReply::new(403, "RBAC: access denied", details)
+}
