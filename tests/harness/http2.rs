@@ -192,6 +192,8 @@ impl Session {
             let number = |index: usize| -> u32 {
                 match words.get(index) {
                     Some(&"current") => self.current,
+                    Some(&"next") => self.next,
+                    Some(&"last") => self.next.saturating_sub(2),
                     Some(word) => word.parse().unwrap_or(0),
                     None => 0,
                 }

@@ -7,6 +7,7 @@ use crate::{
     },
     filter::{FilterChain, FilterContext, Overrides},
     hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
+    http2::PrematureResets,
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
@@ -102,11 +103,12 @@ impl HttpConnectionManager {
             http2_stats: LazyStats::new(&build.context.stats, "http2."),
             codec_type,
             http2: Arc::new(http2),
+            premature_resets: PrematureResets::compile(&build.context.runtime),
             listener_access_logs: listener.access_logs.clone(),
             access_logs: AccessLogs::compile(&proto.access_log, &build.context.log_services())
                 .at("access_log")?,
             access_log_options: access_log_options(proto)?,
-            timeouts: timeouts(proto, &common, codec_type)?,
+            timeouts: timeouts(proto, &common)?,
             max_requests_per_connection: common.max_requests_per_connection.filter(|&n| n > 0),
             request_headers: request_headers(proto, build, via.clone())?,
             response_headers: ResponseHeaderConfig {
@@ -151,19 +153,7 @@ fn codec_type(proto: &Proto) -> Result<CodecType, ConfigError> {
     }
 }
 
-fn timeouts(
-    proto: &Proto,
-    common: &HttpProtocolOptions,
-    codec_type: CodecType,
-) -> Result<Timeouts, ConfigError> {
-    if proto.request_headers_timeout.is_some() && codec_type != CodecType::Http1 {
-        // The HTTP/2 codec shows a head only once it is whole.
-        tracing::warn!(
-            target: "config",
-            "request_headers_timeout of '{}' holds for HTTP/1 only: HTTP/2 heads are not timed",
-            proto.stat_prefix
-        );
-    }
+fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, ConfigError> {
     Ok(Timeouts {
         connection_idle: duration(&common.idle_timeout, Some(Duration::from_secs(3600)))
             .at("idle_timeout")?,

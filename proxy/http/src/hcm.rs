@@ -10,7 +10,7 @@ use crate::{
         h2::Http2Settings,
     },
     filter::FilterChain,
-    http2,
+    http2::{self, PrematureResets},
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::RouteTable,
@@ -53,6 +53,7 @@ pub struct HttpConnectionManager {
     pub(crate) codec_type: CodecType,
     pub(crate) http1: Arc<Http1Settings>,
     pub(crate) http2: Arc<Http2Settings>,
+    pub(crate) premature_resets: PrematureResets,
     pub(crate) access_logs: AccessLogs,
     /// Those of the listener, for the connection as a whole.
     pub(crate) listener_access_logs: AccessLogs,

@@ -7,7 +7,6 @@ use outrigger_core::field::{
 
 const NOT_YET: &str = "not supported in this version";
 const EDS: &str = "EDS is not supported in this version";
-const FLOOD: &str = "floods end the connection by limits of the HTTP/2 codec's own";
 const TLS: &str = "TLS to upstreams is not supported in this version";
 const NO_ZONE_ROUTING: &str =
     "acts only where the bootstrap names a local cluster, which is refused";
@@ -480,17 +479,11 @@ pub const FIELDS: &[Message] = &[
             ("initial_connection_window_size", USED),
             ("allow_connect", USED),
             ("allow_metadata", Rejected(NOT_YET)),
-            ("max_outbound_frames", Ignored(FLOOD)),
-            ("max_outbound_control_frames", Ignored(FLOOD)),
-            (
-                "max_consecutive_inbound_frames_with_empty_payload",
-                Ignored(FLOOD),
-            ),
-            ("max_inbound_priority_frames_per_stream", Ignored(FLOOD)),
-            (
-                "max_inbound_window_update_frames_per_data_frame_sent",
-                Ignored(FLOOD),
-            ),
+            ("max_outbound_frames", USED),
+            ("max_outbound_control_frames", USED),
+            ("max_consecutive_inbound_frames_with_empty_payload", USED),
+            ("max_inbound_priority_frames_per_stream", USED),
+            ("max_inbound_window_update_frames_per_data_frame_sent", USED),
             ("stream_error_on_invalid_http_messaging", USED),
             ("override_stream_error_on_invalid_http_message", USED),
             ("custom_settings_parameters", Rejected(NOT_YET)),

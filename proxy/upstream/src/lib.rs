@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod discovery;
 pub mod fields;
+pub mod frames;
 pub mod host;
 pub mod host_set;
 pub mod lb;
@@ -24,6 +25,6 @@ pub use lb::{HostPredicate, LbContext, PreviousPriorities};
 pub use manager::{BuildContext, ClusterManager};
 pub use pool::{
     CloseReason, FailureReason, Http1Connection, Http1Request, Http2Request, Http2Stream,
-    PoolFailure, TcpConnection, UpstreamConnectionInfo,
+    PoolFailure, TcpConnection, UpstreamConnectionInfo, is_flood,
 };
 pub use stats::ResponseKind;

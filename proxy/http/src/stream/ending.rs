@@ -5,7 +5,7 @@ use crate::{
     codec::{
         CodecError,
         h1::server::RequestError,
-        h2::{HeadError, server::Ending},
+        h2::{HeadError, MESSAGING_RULE, server::Ending},
     },
     hcm::{Close, DrainState},
     local_reply::LocalReply,
@@ -81,6 +81,8 @@ impl ActiveStream<'_> {
         let (flag, details) = match self.connection.codec.ending() {
             Ending::Reset(_) => (ResponseFlag::DownstreamRemoteReset, "http2.remote_reset"),
             Ending::Invalid(_) => (ResponseFlag::DownstreamProtocolError, "http2.remote_reset"),
+            Ending::Malformed => (ResponseFlag::DownstreamProtocolError, MESSAGING_RULE),
+            Ending::Violation(details) => (ResponseFlag::DownstreamProtocolError, details),
             Ending::Open | Ending::Closed => (
                 ResponseFlag::DownstreamConnectionTermination,
                 "downstream_remote_disconnect",
@@ -106,7 +108,7 @@ impl ActiveStream<'_> {
                 stats.rx_messaging_error.inc();
                 let details = match error {
                     HeadError::InvalidField => "http2.invalid.header.field",
-                    _ => "http2.violation.of.messaging.rule",
+                    _ => MESSAGING_RULE,
                 };
                 (ResponseFlag::DownstreamProtocolError, details)
             }

@@ -41,6 +41,68 @@ pub struct Http2Options {
     /// A malformed message costs its stream alone; `None` leaves it to the connection manager.
     pub stream_error_on_invalid_http_message: Option<bool>,
     pub keepalive: Option<Keepalive>,
+    pub frames: FrameLimits,
+}
+
+/// How much a peer may make a connection do before it ends, with Envoy's defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// `max_outbound_frames`.
+    pub outbound: u32,
+    /// `max_outbound_control_frames`.
+    pub outbound_control: u32,
+    /// `max_consecutive_inbound_frames_with_empty_payload`.
+    pub empty: u32,
+    /// `max_inbound_priority_frames_per_stream`.
+    pub priority: u32,
+    /// `max_inbound_window_update_frames_per_data_frame_sent`.
+    pub window_update: u32,
+}
+
+impl Default for FrameLimits {
+    fn default() -> Self {
+        Self {
+            outbound: 10_000,
+            outbound_control: 1_000,
+            empty: 1,
+            priority: 100,
+            window_update: 10,
+        }
+    }
+}
+
+impl FrameLimits {
+    fn compile(proto: &Http2ProtocolOptions) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let positive = |field: Option<u32>, default: u32, name: &str| match field {
+            None => Ok(default),
+            Some(0) => Err(ConfigError::new("value must be greater than or equal to 1").at(name)),
+            Some(limit) => Ok(limit),
+        };
+        Ok(Self {
+            outbound: positive(
+                proto.max_outbound_frames,
+                default.outbound,
+                "max_outbound_frames",
+            )?,
+            outbound_control: positive(
+                proto.max_outbound_control_frames,
+                default.outbound_control,
+                "max_outbound_control_frames",
+            )?,
+            empty: proto
+                .max_consecutive_inbound_frames_with_empty_payload
+                .unwrap_or(default.empty),
+            priority: proto
+                .max_inbound_priority_frames_per_stream
+                .unwrap_or(default.priority),
+            window_update: positive(
+                proto.max_inbound_window_update_frames_per_data_frame_sent,
+                default.window_update,
+                "max_inbound_window_update_frames_per_data_frame_sent",
+            )?,
+        })
+    }
 }
 
 impl Default for Http2Options {
@@ -53,6 +115,7 @@ impl Default for Http2Options {
             allow_connect: false,
             stream_error_on_invalid_http_message: None,
             keepalive: None,
+            frames: FrameLimits::default(),
         }
     }
 }
@@ -101,6 +164,7 @@ impl Http2Options {
                 .override_stream_error_on_invalid_http_message
                 .or(older),
             keepalive: keepalive(proto.connection_keepalive.as_ref()).at("connection_keepalive")?,
+            frames: FrameLimits::compile(proto)?,
         })
     }
 }

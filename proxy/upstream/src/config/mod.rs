@@ -19,7 +19,7 @@ use envoy_api::{
     unpack,
 };
 pub use http::{HeaderKeyFormat, Http1Options, PreserveCase, Protocol, UnderscoreAction};
-pub use http2::{Http2Options, Keepalive as Http2Keepalive};
+pub use http2::{FrameLimits, Http2Options, Keepalive as Http2Keepalive};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
 };

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     config::{ClusterConfig, Http2Keepalive},
-    stats::ClusterStats,
+    frames::{self, Constraints, Scanner},
+    stats::{ClusterStats, CodecStats},
 };
 use bytes::Bytes;
 use h2::{
@@ -51,6 +52,10 @@ pub(super) async fn handshake(
     let io = Metered {
         stream,
         stats: parts.stats.clone(),
+        codecs: parts.codecs.clone(),
+        inbound: Scanner::default(),
+        outbound: Scanner::default(),
+        constraints: Constraints::new(parts.config.http2.frames),
     };
     let result = builder(&parts.config).handshake(io).await;
     let (send, mut codec) = result.map_err(|error| PoolFailure {
@@ -99,6 +104,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2
     let idle = pool.parts.config.idle_timeout;
     let mut pinging = Pinging::new(&driver);
     let mut goaway = false;
+    // Whoever ends first: the streams, or the connection under them.
+    let mut streams_first = false;
     let reason = loop {
         let idle_deadline = shared
             .idle_since()
@@ -115,7 +122,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2
             () = sleep(deadline) => Step::Due,
         };
         match step {
-            Step::Ended { remote } => {
+            Step::Ended { remote, flood } => {
+                streams_first = flood;
                 break match remote {
                     true => CloseReason::Remote,
                     false => CloseReason::Local,
@@ -152,8 +160,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2
     };
     // The streams learn of it, then the books are closed.
     drop(driver);
-    while goaway && shared.idle_since().is_none() {
-        // The upstream has said that it leaves: nobody is cut off.
+    streams_first |= goaway;
+    while streams_first && shared.idle_since().is_none() {
+        // The upstream has said that it leaves, or Envoy counts it so: nobody is cut off.
         shared.changed.notified().await;
     }
     shared.bury(reason);
@@ -162,8 +171,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2
 
 /// What woke the driver.
 enum Step {
+    /// `flood`: the upstream has sent too many frames of some kind.
     Ended {
         remote: bool,
+        flood: bool,
     },
     /// The upstream takes no further request; `ended`: and has closed.
     GoAway {
@@ -186,8 +197,10 @@ fn poll_codec(
         if !goaway && (error.as_ref().is_some_and(said_so) || shared.is_going_away()) {
             return Poll::Ready(Step::GoAway { ended: true });
         }
+        let flood = error.as_ref().is_some_and(is_flood);
         return Poll::Ready(Step::Ended {
-            remote: !goaway && !error.is_some_and(|error| error.is_library()),
+            remote: !goaway && !flood && !error.is_some_and(|error| error.is_library()),
+            flood,
         });
     }
     pinging.poll_pong(cx, driver);
@@ -256,10 +269,53 @@ fn interval(driver: &Driver) -> Option<Duration> {
     keepalive.next_interval()
 }
 
-/// The socket, with the cluster's count of its bytes.
+/// Whether a connection has ended because its peer sent too many frames of some kind.
+pub fn is_flood(error: &h2::Error) -> bool {
+    let kind = error.get_io().map(io::Error::kind);
+    kind == Some(io::ErrorKind::InvalidData)
+}
+
+/// The socket, with the cluster's count of its bytes, and its frames watched.
 struct Metered {
     stream: Stream,
     stats: Arc<ClusterStats>,
+    codecs: Arc<CodecStats>,
+    inbound: Scanner,
+    outbound: Scanner,
+    constraints: Constraints,
+}
+
+impl Metered {
+    /// Looks at what was received.
+    fn watch(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let constraints = &mut self.constraints;
+        let mut verdict = Ok(());
+        self.inbound.scan(bytes, |frame| {
+            verdict = constraints.received(frame);
+            verdict.is_ok()
+        });
+        verdict.map_err(|flood| {
+            flood.count(self.codecs.http2());
+            io::Error::new(io::ErrorKind::InvalidData, flood.codec_error())
+        })
+    }
+
+    /// Looks at what was written.
+    fn wrote(&mut self, bufs: &[IoSlice<'_>], mut length: usize) {
+        let constraints = &mut self.constraints;
+        for buf in bufs {
+            let piece = buf.get(..length.min(buf.len())).unwrap_or_default();
+            length -= piece.len();
+            self.outbound.scan(piece, |frame| {
+                match frame.kind {
+                    frames::DATA => constraints.data_sent(),
+                    frames::HEADERS => constraints.stream_opened(),
+                    _ => {}
+                }
+                true
+            });
+        }
+    }
 }
 
 impl AsyncRead for Metered {
@@ -270,10 +326,14 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let read = (buf.filled().len() - before) as u64;
-        this.stats.upstream_cx_rx_bytes_total.add(read);
-        Poll::Ready(Ok(()))
+        let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+            this.constraints.all_answered();
+            return Poll::Pending;
+        };
+        result?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        this.stats.upstream_cx_rx_bytes_total.add(read.len() as u64);
+        Poll::Ready(this.watch(read))
     }
 }
 
@@ -294,6 +354,7 @@ impl AsyncWrite for Metered {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
         this.stats.upstream_cx_tx_bytes_total.add(written as u64);
+        this.wrote(bufs, written);
         Poll::Ready(Ok(written))
     }
 

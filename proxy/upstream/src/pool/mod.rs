@@ -16,6 +16,7 @@ mod tests;
 pub use connection::{CloseReason, UpstreamConnectionInfo};
 pub use http1::{Http1Connection, Http1Request};
 pub use http2::{Http2Request, Http2Stream};
+pub use http2_driver::is_flood;
 use outrigger_core::stream_info::HostInfo;
 use std::{fmt, sync::Arc};
 pub use tcp::TcpConnection;

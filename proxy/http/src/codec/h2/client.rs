@@ -12,7 +12,7 @@ use crate::codec::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use outrigger_core::HeaderMap;
-use outrigger_upstream::{Http2Stream, UpstreamConnectionInfo};
+use outrigger_upstream::{Http2Stream, UpstreamConnectionInfo, is_flood};
 use std::{
     future::Future,
     pin::Pin,
@@ -99,6 +99,10 @@ impl ClientStream {
                     self.lease.retire();
                 }
                 ExchangeError::Protocol(CodecError::malformed("HTTP/2 protocol error"))
+            }
+            None if is_flood(error) => {
+                stats.upstream_rq_tx_reset.inc();
+                ExchangeError::Protocol(CodecError::malformed("HTTP/2 flood"))
             }
             _ => ExchangeError::Terminated,
         }

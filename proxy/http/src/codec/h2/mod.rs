@@ -9,12 +9,15 @@ mod io;
 mod outgoing;
 pub mod server;
 mod settings;
+mod signals;
+mod watch;
 
 pub use client::ClientStream;
 pub use head::HeadError;
 pub use io::ServerIo;
 pub use server::ServerStream;
 pub use settings::Http2Settings;
+pub use signals::{MESSAGING_RULE, Signals, Unseen, Violation};
 
 /// What tells a client of HTTP/2 from others: the start of its preface.
 pub const PREFACE_START: &[u8] = b"PRI * HTTP/2";

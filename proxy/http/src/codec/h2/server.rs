@@ -1,7 +1,7 @@
 //! The downstream side of HTTP/2: one stream, its request and its response.
 
 use super::{
-    Http2Settings,
+    Http2Settings, Signals,
     head::{HeadError, read_request, read_trailers, response},
     outgoing::{FRAME, Outgoing},
 };
@@ -19,6 +19,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// The details of a stream whose connection ends for what is not its own fault.
+pub const CODEC_ERROR: &str = "codec_error:The_user_callback_function_failed";
+
 /// How a stream ended other than by a whole response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ending {
@@ -28,6 +31,10 @@ pub enum Ending {
     Reset(Reason),
     /// The client broke the protocol within it, and the codec has reset it.
     Invalid(Reason),
+    /// Its trailers were malformed, and the codec has reset it.
+    Malformed,
+    /// The client broke the protocol, and its connection is gone; the details say how.
+    Violation(&'static str),
     /// Its connection is gone.
     Closed,
 }
@@ -36,6 +43,7 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct ServerStream {
     settings: Arc<Http2Settings>,
+    signals: Arc<Signals>,
     recv: RecvStream,
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
@@ -54,6 +62,7 @@ impl ServerStream {
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         settings: Arc<Http2Settings>,
+        signals: Arc<Signals>,
         buffer_limit: usize,
         headers: &mut HeaderMap,
     ) -> (Self, Result<RequestHead, HeadError>) {
@@ -63,8 +72,10 @@ impl ServerStream {
             headers.clear();
         }
         let header_bytes = head.as_ref().map_or(0, |head| head.header_bytes as u64);
+        signals.accept(recv.stream_id().as_u32());
         let stream = Self {
             settings,
+            signals,
             request_ended: recv.is_end_stream(),
             recv,
             respond,
@@ -102,10 +113,18 @@ impl ServerStream {
     /// Notes why the stream failed.
     fn fail(&mut self, error: &h2::Error) -> RequestError {
         if self.ending == Ending::Open {
+            let id = self.recv.stream_id().as_u32();
             self.ending = match error.reason() {
                 Some(reason) if error.is_reset() && error.is_remote() => Ending::Reset(reason),
-                Some(reason) if error.is_reset() || error.is_library() => Ending::Invalid(reason),
-                _ => Ending::Closed,
+                Some(_) if error.is_reset() && self.signals.has_malformed_trailers(id) => {
+                    Ending::Malformed
+                }
+                Some(reason) if error.is_reset() => Ending::Invalid(reason),
+                Some(_) if error.is_library() => Ending::Violation(CODEC_ERROR),
+                _ => match self.signals.cause(id) {
+                    Some(cause) => Ending::Violation(cause),
+                    None => Ending::Closed,
+                },
             };
         }
         RequestError::Closed
@@ -184,6 +203,7 @@ impl ServerStream {
         if end {
             self.out.set_sent();
         }
+        self.signals.hand();
         match self.respond.send_response(head, end) {
             Ok(send) => self.send = Some(send),
             // The client has reset the stream: whoever flushes next learns of it.
@@ -196,6 +216,7 @@ impl ServerStream {
 
     /// Queues a piece of the response body.
     pub fn send_data(&mut self, data: Bytes) {
+        self.signals.hand();
         self.bytes_out += self.out.push(data);
     }
 

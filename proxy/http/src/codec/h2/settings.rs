@@ -9,7 +9,7 @@ use std::time::Duration;
 const PENDING_RESETS: usize = 500;
 /// How long a stream that we have reset is remembered: what its client had sent already is dropped, and is no error.
 const RESET_MEMORY: Duration = Duration::from_secs(30);
-/// Stream errors that a connection may cause where one is not its end already.
+/// Errors of single streams that a connection may cause before it is given up.
 const STREAM_ERRORS: usize = 100;
 
 /// `Http2ProtocolOptions` and the limits that hold for every version.
@@ -65,11 +65,7 @@ impl Http2Settings {
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .max_concurrent_reset_streams(self.remembered_resets())
             .reset_stream_duration(RESET_MEMORY)
-            .max_local_error_reset_streams(Some(if self.stream_errors {
-                STREAM_ERRORS
-            } else {
-                0
-            }));
+            .max_local_error_reset_streams(Some(STREAM_ERRORS));
         if options.allow_connect {
             builder.enable_connect_protocol();
         }

@@ -3,39 +3,67 @@
 //! Each stream is a task of its own that runs the same straight line as a request of HTTP/1. This file drives the
 //! connection under them; it never looks into a message.
 
+mod stream;
+mod unseen;
+
 use crate::{
     codec::{
         Codec,
-        h1::RequestHead,
-        h2::{HeadError, Http2Settings, ServerIo, ServerStream, server::Ending},
+        h2::{Http2Settings, ServerIo, ServerStream, Signals, Violation, server::CODEC_ERROR},
     },
-    hcm::{Close, Connection, DrainState, HttpConnectionManager},
-    stream::{ActiveStream, Messages},
+    hcm::{Close, Connection, HttpConnectionManager},
+    stream::Messages,
     timeout::{Timer, earliest},
 };
 use bytes::Bytes;
-use h2::{Ping, PingPong, Reason, RecvStream, server::SendResponse};
+use h2::{Ping, PingPong, RecvStream, server::SendResponse};
 use http::Request;
 use outrigger_core::{
-    ConnectionInfo, Protocol, ResponseFlag, StreamInfo, formatter::FormatContext,
+    ConnectionInfo, Protocol, ResponseFlag,
+    runtime::{Runtime, RuntimeUint64},
 };
 use outrigger_upstream::stats::Http2Stats;
 use std::{
-    borrow::Cow,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
+use stream::{StreamEnd, run};
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
 
-/// A stream that its client resets within this time counts as premature, as in Envoy.
-const PREMATURE: Duration = Duration::from_secs(1);
-/// From so many streams on, a connection half of whose streams are reset prematurely is closed.
-const RESETS_TOLERATED: u32 = 500;
+/// When a connection ends because its client resets streams too soon.
+#[derive(Debug)]
+pub struct PrematureResets {
+    /// From so many streams on, half of them may be.
+    total: RuntimeUint64,
+    /// Whole seconds up to which a stream without a response was reset too soon.
+    lifetime: RuntimeUint64,
+}
+
+impl PrematureResets {
+    pub fn compile(runtime: &Runtime) -> Self {
+        let handle = |default, key| RuntimeUint64::new(default, key, runtime);
+        Self {
+            total: handle(500, "overload.premature_reset_total_stream_count"),
+            lifetime: handle(1, "overload.premature_reset_min_stream_lifetime_seconds"),
+        }
+    }
+
+    /// Whether a stream that is reset at this age counts.
+    fn is_premature(&self, age: Duration) -> bool {
+        age.as_secs() <= self.lifetime.get()
+    }
+
+    /// Whether they are too many, of all streams that have ended.
+    fn are_too_many(&self, premature: u64, ended: u64) -> bool {
+        let limit = self.total.get();
+        ended > 0 && premature.saturating_mul(2) >= limit.max(ended)
+    }
+}
 
 /// How a connection ended.
 enum End {
@@ -47,20 +75,9 @@ enum End {
     Abort,
     /// The client broke the protocol.
     Protocol,
-    /// It did so by the head of a request, which the codec has not shown to anybody.
-    UnseenHead,
     /// It did so by the head of a request, whose stream has logged it.
     Head,
-}
-
-/// How a stream ended.
-struct StreamEnd {
-    /// Its client reset it before it had lived long.
-    premature: bool,
-    /// Its head was malformed, which by default is the end of the connection.
-    malformed: bool,
-    /// A draining server asks the connection to close.
-    drain: bool,
+    Violation(Violation),
 }
 
 /// One connection of HTTP/2.
@@ -69,6 +86,7 @@ struct Http2Connection<'a> {
     info: Arc<ConnectionInfo>,
     settings: Arc<Http2Settings>,
     stats: Arc<Http2Stats>,
+    signals: Arc<Signals>,
     codec: h2::server::Connection<ServerIo<'a>, Bytes>,
     streams: JoinSet<StreamEnd>,
     timer: Timer,
@@ -83,8 +101,12 @@ struct Http2Connection<'a> {
     next_ping: Option<Instant>,
     pong_deadline: Option<Instant>,
     requests: u32,
-    ended: u32,
-    premature: u32,
+    ended: u64,
+    premature: u64,
+    /// The head that is on its way, and since when.
+    head: Option<(u32, Instant)>,
+    /// Streams whose heads came too late.
+    late: Vec<u32>,
 }
 
 /// Serves a connection whose client speaks HTTP/2 until it ends.
@@ -100,18 +122,23 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
     let settings = hcm.http2.clone();
     let stats = hcm.http2_stats.get().clone();
     stats.nghttp2_downstream_connections.inc();
-    let io = ServerIo {
-        connection: socket,
-        stats: hcm.stats.clone(),
-        reported: &mut connection.reported,
-    };
+    let signals = Arc::new(Signals::default());
+    let io = ServerIo::new(
+        socket,
+        hcm.stats.clone(),
+        &mut connection.reported,
+        signals.clone(),
+        settings.options.frames,
+        settings.stream_errors,
+    );
     let end = match handshake(&settings, io, hcm.timeouts.connection_idle).await {
         Ok(codec) => {
-            let mut served =
-                Http2Connection::new(hcm.clone(), info, settings, stats, codec, duration_deadline);
+            let mut served = Http2Connection::new(hcm.clone(), info, settings, stats, codec);
+            served.signals = signals;
+            served.duration_deadline = duration_deadline;
             let end = poll_fn(|cx| served.poll(cx)).await;
-            connection.active_request =
-                !served.streams.is_empty() || matches!(end, End::Head | End::UnseenHead);
+            let ended_by_head = matches!(end, End::Head | End::Violation(Violation::Head(_)));
+            connection.active_request = served.is_active() || ended_by_head;
             served.finish(&end).await;
             end
         }
@@ -124,8 +151,10 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
         }
         End::Drained => Close::Delayed,
         End::Abort => Close::Now,
-        End::Protocol | End::UnseenHead | End::Head => {
-            hcm.stats.downstream_cx_protocol_error.inc();
+        End::Protocol | End::Head | End::Violation(_) => {
+            if !matches!(end, End::Violation(Violation::Flood(..))) {
+                hcm.stats.downstream_cx_protocol_error.inc();
+            }
             let flag = ResponseFlag::DownstreamProtocolError;
             connection.summary.flags.set(flag);
             Close::Delayed
@@ -157,7 +186,6 @@ impl<'a> Http2Connection<'a> {
         settings: Arc<Http2Settings>,
         stats: Arc<Http2Stats>,
         mut codec: h2::server::Connection<ServerIo<'a>, Bytes>,
-        duration_deadline: Option<Instant>,
     ) -> Self {
         let now = Instant::now();
         let keepalive = settings.options.keepalive;
@@ -169,17 +197,25 @@ impl<'a> Http2Connection<'a> {
             pong_deadline: None,
             settings,
             stats,
+            signals: Arc::default(),
             codec,
             streams: JoinSet::new(),
             timer: Timer::default(),
             idle_since: now,
-            duration_deadline,
+            duration_deadline: None,
             drain: None,
             drain_close: None,
             requests: 0,
             ended: 0,
             premature: 0,
+            head: None,
+            late: Vec::new(),
         }
+    }
+
+    /// Whether a stream is open, if only by the beginning of its head.
+    fn is_active(&self) -> bool {
+        !self.streams.is_empty() || self.signals.head().is_some()
     }
 
     /// Moves frames, begins and buries streams, and looks at the clock.
@@ -195,11 +231,21 @@ impl<'a> Http2Connection<'a> {
                     self.begin(request, respond);
                     continue;
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.failed(&error)),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(match error.is_library() {
+                        true => End::Protocol,
+                        false => End::Remote,
+                    });
+                }
                 Poll::Ready(None) if self.drain.is_some() => return Poll::Ready(End::Drained),
                 Poll::Ready(None) => return Poll::Ready(End::Remote),
                 Poll::Pending => {}
             }
+            if let Some(violation) = self.signals.violation() {
+                return Poll::Ready(End::Violation(violation));
+            }
+            self.log_unseen();
+            self.watch_head();
             self.poll_pong(cx);
             let deadline = self.deadline();
             if self.timer.poll_deadline(cx, deadline).is_pending() {
@@ -213,6 +259,11 @@ impl<'a> Http2Connection<'a> {
 
     /// A stream is there with the head of its request.
     fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let id = request.body().stream_id().as_u32();
+        if let Some(late) = self.late.iter().position(|&late| late == id) {
+            self.late.swap_remove(late);
+            return;
+        }
         self.requests += 1;
         if self.hcm.max_requests_per_connection == Some(self.requests) {
             self.hcm.stats.downstream_cx_max_requests_reached.inc();
@@ -223,6 +274,7 @@ impl<'a> Http2Connection<'a> {
             request,
             respond,
             self.settings.clone(),
+            self.signals.clone(),
             self.hcm.buffer_limit,
             &mut messages.request,
         );
@@ -241,7 +293,7 @@ impl<'a> Http2Connection<'a> {
     fn stream_ended(&mut self, end: &StreamEnd) -> Option<End> {
         self.idle_since = Instant::now();
         self.ended += 1;
-        self.premature += u32::from(end.premature);
+        self.premature += u64::from(end.premature);
         if end.malformed && !self.settings.stream_errors {
             return Some(End::Head);
         }
@@ -249,32 +301,18 @@ impl<'a> Http2Connection<'a> {
             self.hcm.stats.downstream_cx_drain_close.inc();
             self.start_drain();
         }
-        if self.has_too_many_resets() {
+        if end.premature
+            && self
+                .hcm
+                .premature_resets
+                .are_too_many(self.premature, self.ended)
+        {
             let stats = &self.hcm.stats;
             stats.downstream_rq_too_many_premature_resets.inc();
+            stats.downstream_cx_protocol_error.inc();
             return Some(End::Abort);
         }
         None
-    }
-
-    /// Envoy's rule against rapid resets.
-    fn has_too_many_resets(&self) -> bool {
-        if self.ended < RESETS_TOLERATED {
-            self.premature > RESETS_TOLERATED / 2
-        } else {
-            self.premature > self.ended / 2
-        }
-    }
-
-    fn failed(&self, error: &h2::Error) -> End {
-        if !error.is_library() {
-            return End::Remote;
-        }
-        // Where one malformed head is the end of the connection, the codec calls it one too many.
-        let head = !self.settings.stream_errors
-            && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
-            && error.is_go_away();
-        if head { End::UnseenHead } else { End::Protocol }
     }
 
     /// Tells the client to open no further streams; those that are open are served.
@@ -288,7 +326,7 @@ impl<'a> Http2Connection<'a> {
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
-        if !self.streams.is_empty() {
+        if self.is_active() {
             return None;
         }
         match self.drain {
@@ -311,7 +349,8 @@ impl<'a> Http2Connection<'a> {
     fn deadline(&mut self) -> Option<Instant> {
         let ping = earliest(self.next_ping, self.pong_deadline);
         let end = earliest(self.drain_deadline(), self.duration_deadline);
-        earliest(earliest(self.idle_deadline(), end), ping)
+        let deadline = earliest(earliest(self.idle_deadline(), end), ping);
+        earliest(deadline, self.head_deadline())
     }
 
     /// Does what is due. `Some`: the connection has to go.
@@ -323,6 +362,9 @@ impl<'a> Http2Connection<'a> {
         }
         if passed(self.next_ping) {
             self.ping(now);
+        }
+        if passed(self.head_deadline()) {
+            self.head_timeout();
         }
         if passed(self.drain_deadline()) {
             self.hcm.stats.downstream_cx_drain_close.inc();
@@ -363,79 +405,28 @@ impl<'a> Http2Connection<'a> {
     }
 
     /// The connection is over: its streams learn of it and end.
-    async fn finish(self, end: &End) {
-        let Self {
-            codec,
-            mut streams,
-            hcm,
-            info,
-            stats,
-            ..
-        } = self;
-        if let End::UnseenHead = end {
-            log_malformed(&hcm, &info, &stats);
-        }
-        drop(codec);
-        while streams.join_next().await.is_some() {}
+    async fn finish(mut self, end: &End) {
+        self.tell(end);
+        drop(self.codec);
+        while self.streams.join_next().await.is_some() {}
     }
-}
 
-/// One stream from its head to its log line.
-async fn run(
-    mut connection: Connection,
-    messages: Box<Messages>,
-    head: Result<RequestHead, HeadError>,
-    stats: &Http2Stats,
-) -> StreamEnd {
-    let begin = Instant::now();
-    let malformed = head.as_ref().is_err_and(|error| error.is_malformed());
-    {
-        let mut stream = ActiveStream::new(&mut connection, messages);
-        match head {
-            Ok(head) => {
-                stream.run(&head).await;
+    /// Says to the streams how the connection has ended, and logs those that nobody has seen.
+    fn tell(&mut self, end: &End) {
+        match end {
+            End::Protocol | End::Head => self.signals.set_cause(CODEC_ERROR),
+            End::Violation(Violation::Flood(flood, _)) => {
+                flood.count(&self.stats);
+                self.signals.set_cause(flood.codec_error());
             }
-            Err(error) => stream.refuse(error),
+            End::Violation(Violation::Head(_)) => self.signals.set_cause(CODEC_ERROR),
+            End::Violation(Violation::Trailers(_)) => {
+                self.stats.rx_messaging_error.inc();
+                self.signals.set_cause(CODEC_ERROR);
+            }
+            End::Remote | End::Drained | End::Abort => {}
         }
+        self.log_unseen();
+        self.log_unfinished_head(end);
     }
-    let mut end = StreamEnd {
-        premature: false,
-        malformed,
-        drain: matches!(connection.drain, DrainState::Draining { .. }),
-    };
-    let Codec::Http2(stream) = &mut connection.codec else {
-        return end;
-    };
-    match stream.ending() {
-        Ending::Reset(_) => {
-            stats.rx_reset.inc();
-            end.premature = begin.elapsed() < PREMATURE;
-        }
-        Ending::Open if !stream.response_complete() => {
-            stats.tx_reset.inc();
-            stream.reset(match malformed {
-                true => Reason::PROTOCOL_ERROR,
-                false => Reason::INTERNAL_ERROR,
-            });
-        }
-        Ending::Open | Ending::Invalid(_) | Ending::Closed => {}
-    }
-    end
-}
-
-/// The line about a request whose head the codec has refused, and the connection with it.
-fn log_malformed(hcm: &HttpConnectionManager, info: &Arc<ConnectionInfo>, stats: &Http2Stats) {
-    stats.rx_messaging_error.inc();
-    hcm.stats.charge_request(Protocol::Http2);
-    hcm.stats.downstream_rq_rx_reset.inc();
-    let mut stream = StreamInfo::new(
-        info.clone(),
-        SystemTime::now(),
-        Instant::now(),
-        fastrand::u64(..),
-    );
-    stream.protocol = Some(Protocol::Http2);
-    stream.set_flag(ResponseFlag::DownstreamProtocolError);
-    stream.details = Cow::Borrowed("http2.violation.of.messaging.rule");
-    hcm.access_logs.log(&FormatContext::new(&stream));
 }

@@ -1,0 +1,73 @@
+//! One stream of HTTP/2 from its head to its log line.
+
+use crate::{
+    codec::{
+        Codec,
+        h1::RequestHead,
+        h2::{HeadError, server::Ending},
+    },
+    hcm::{Connection, DrainState},
+    stream::{ActiveStream, Messages},
+};
+use h2::Reason;
+use outrigger_upstream::stats::Http2Stats;
+use tokio::time::Instant;
+
+/// How a stream ended.
+pub(super) struct StreamEnd {
+    /// It was reset before it had lived long or was answered.
+    pub premature: bool,
+    /// Its head was malformed, which by default is the end of the connection.
+    pub malformed: bool,
+    /// A draining server asks the connection to close.
+    pub drain: bool,
+}
+
+/// Runs it.
+pub(super) async fn run(
+    mut connection: Connection,
+    messages: Box<Messages>,
+    head: Result<RequestHead, HeadError>,
+    stats: &Http2Stats,
+) -> StreamEnd {
+    let begin = Instant::now();
+    let malformed = head.as_ref().is_err_and(|error| error.is_malformed());
+    {
+        let mut stream = ActiveStream::new(&mut connection, messages);
+        match head {
+            Ok(head) => {
+                stream.run(&head).await;
+            }
+            Err(error) => stream.refuse(error),
+        }
+    }
+    let mut end = StreamEnd {
+        premature: false,
+        malformed,
+        drain: matches!(connection.drain, DrainState::Draining { .. }),
+    };
+    let resets = &connection.hcm.premature_resets;
+    let Codec::Http2(stream) = &mut connection.codec else {
+        return end;
+    };
+    let answered = stream.header_bytes_sent() > 0;
+    match stream.ending() {
+        Ending::Reset(_) => stats.rx_reset.inc(),
+        // The codec has reset it.
+        Ending::Invalid(_) => stats.tx_reset.inc(),
+        Ending::Malformed => {
+            stats.rx_messaging_error.inc();
+            stats.tx_reset.inc();
+        }
+        Ending::Open if !stream.response_complete() => {
+            stats.tx_reset.inc();
+            stream.reset(match malformed {
+                true => Reason::PROTOCOL_ERROR,
+                false => Reason::INTERNAL_ERROR,
+            });
+        }
+        Ending::Open | Ending::Violation(_) | Ending::Closed => return end,
+    }
+    end.premature = !answered && resets.is_premature(begin.elapsed());
+    end
+}

@@ -1,0 +1,28 @@
+//! The frames of an HTTP/2 connection as their headers show them: what passes a socket under a codec, and Envoy's limits
+//! on it. Reads frame headers only; must neither allocate nor look into a message.
+
+mod constraints;
+mod scanner;
+mod write;
+
+pub use constraints::{Constraints, Flood};
+pub use scanner::{Frame, Scanner};
+pub use write::write_message;
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+/// Of DATA and HEADERS: the peer's last on its stream.
+pub const END_STREAM: u8 = 1;
+/// Of SETTINGS and PING: an answer.
+pub const ACK: u8 = 1;
+/// Of HEADERS and CONTINUATION: the head is complete.
+pub const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
