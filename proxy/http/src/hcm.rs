@@ -434,6 +434,16 @@ impl Connection {
         stats.downstream_cx_destroy_local_active_rq.inc();
     }
 
+    /// We close the connection without a word, which Envoy does not tell from a client that does so in the count of
+    /// connections with requests.
+    pub fn close_silently(&mut self) {
+        if std::mem::take(&mut self.active_request) {
+            let stats = &self.hcm.stats;
+            stats.downstream_cx_destroy_active_rq.inc();
+            stats.downstream_cx_destroy_remote_active_rq.inc();
+        }
+    }
+
     /// The client has closed or reset the connection.
     pub fn set_remote_close(&mut self) {
         log_debug!("connection", &*self.info => "remote close");

@@ -435,7 +435,9 @@ pub const FIELDS: &[Message] = &[
             ("use_downstream_protocol_config", USED),
             (
                 "auto_config",
-                Rejected("the choice of the protocol by ALPN is not supported in this version"),
+                Rejected(
+                    "ALPN needs a transport socket that speaks it, and TLS comes in a later version",
+                ),
             ),
             (
                 "http_filters",

@@ -9,20 +9,23 @@ mod unseen;
 use crate::{
     codec::{
         Codec,
-        h2::{Http2Settings, ServerIo, ServerStream, Signals, Violation, server::CODEC_ERROR},
+        h2::{
+            Http2Settings, ServerIo, ServerStream, Signals, Violation,
+            server::{CODEC_ERROR, Ending},
+        },
     },
     hcm::{Close, Connection, HttpConnectionManager},
     stream::Messages,
     timeout::{Timer, earliest},
 };
 use bytes::Bytes;
-use h2::{Ping, PingPong, RecvStream, server::SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream, server::SendResponse};
 use http::Request;
 use outrigger_core::{
     ConnectionInfo, Protocol, ResponseFlag,
     runtime::{Runtime, RuntimeUint64},
 };
-use outrigger_upstream::stats::Http2Stats;
+use outrigger_upstream::{frames, stats::Http2Stats};
 use std::{
     future::poll_fn,
     sync::Arc,
@@ -65,6 +68,20 @@ impl PrematureResets {
     }
 }
 
+/// The details of streams whose client does not answer pings.
+const PING_TIMEOUT: &str = "downstream_local_disconnect(http2_ping_timeout)";
+/// The highest stream that there can be: a GOAWAY with it refuses none.
+const ANY_STREAM: u32 = i32::MAX.cast_unsigned();
+
+/// A connection that is to close.
+#[derive(Clone, Copy, Debug)]
+enum Drain {
+    /// The client has been told; what it still sends is served until then.
+    Noticed { until: Instant },
+    /// Streams after this one are refused.
+    Closing { last: u32 },
+}
+
 /// How a connection ended.
 enum End {
     /// The client closed it, or the network did.
@@ -73,6 +90,8 @@ enum End {
     Drained,
     /// We give it up.
     Abort,
+    /// The client does not answer our pings.
+    PingTimeout,
     /// The client broke the protocol.
     Protocol,
     /// It did so by the head of a request, whose stream has logged it.
@@ -93,8 +112,7 @@ struct Http2Connection<'a> {
     /// When the last stream ended.
     idle_since: Instant,
     duration_deadline: Option<Instant>,
-    /// The connection accepts no new streams; once idle it is closed, at the latest then.
-    drain: Option<Instant>,
+    drain: Option<Drain>,
     /// When a draining server asks the connection to close although no response does; once a drain has begun.
     drain_close: Option<Option<Instant>>,
     pings: Option<PingPong>,
@@ -151,6 +169,10 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
         }
         End::Drained => Close::Delayed,
         End::Abort => Close::Now,
+        End::PingTimeout => {
+            connection.close_silently();
+            Close::Now
+        }
         End::Protocol | End::Head | End::Violation(_) => {
             if !matches!(end, End::Violation(Violation::Flood(..))) {
                 hcm.stats.downstream_cx_protocol_error.inc();
@@ -237,12 +259,14 @@ impl<'a> Http2Connection<'a> {
                         false => End::Remote,
                     });
                 }
-                Poll::Ready(None) if self.drain.is_some() => return Poll::Ready(End::Drained),
                 Poll::Ready(None) => return Poll::Ready(End::Remote),
                 Poll::Pending => {}
             }
             if let Some(violation) = self.signals.violation() {
                 return Poll::Ready(End::Violation(violation));
+            }
+            if self.has_drained() {
+                return Poll::Ready(End::Drained);
             }
             self.log_unseen();
             self.watch_head();
@@ -258,14 +282,19 @@ impl<'a> Http2Connection<'a> {
     }
 
     /// A stream is there with the head of its request.
-    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let id = request.body().stream_id().as_u32();
+        if matches!(self.drain, Some(Drain::Closing { last }) if id > last) {
+            // Its client may send it again elsewhere.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         if let Some(late) = self.late.iter().position(|&late| late == id) {
             self.late.swap_remove(late);
             return;
         }
         self.requests += 1;
-        if self.hcm.max_requests_per_connection == Some(self.requests) {
+        let max = self.hcm.max_requests_per_connection;
+        if max.is_some_and(|max| self.requests >= max) {
             self.hcm.stats.downstream_cx_max_requests_reached.inc();
             self.start_drain();
         }
@@ -315,26 +344,49 @@ impl<'a> Http2Connection<'a> {
         None
     }
 
-    /// Tells the client to open no further streams; those that are open are served.
+    /// Tells the client to open no further streams; those that it opens until it has heard of that are served.
     fn start_drain(&mut self) {
         if self.drain.is_none() {
             let timeout = self.hcm.timeouts.drain.unwrap_or_default();
-            self.drain = Some(Instant::now() + timeout);
-            self.stats.goaway_sent.inc();
-            self.codec.graceful_shutdown();
+            self.drain = Some(Drain::Noticed {
+                until: Instant::now() + timeout,
+            });
+            self.go_away(ANY_STREAM);
         }
+    }
+
+    /// The time for that is over: once the last stream has ended, so does the connection.
+    fn finish_drain(&mut self) {
+        let last = self.signals.accepted();
+        self.drain = Some(Drain::Closing { last });
+        self.stats.goaway_sent.inc();
+        self.go_away(last);
+    }
+
+    fn go_away(&self, last: u32) {
+        let mut frame = Vec::new();
+        frames::write_go_away(&mut frame, last);
+        self.signals.write(&frame);
+    }
+
+    /// The last stream has ended behind our last GOAWAY.
+    fn has_drained(&self) -> bool {
+        matches!(self.drain, Some(Drain::Closing { .. })) && self.streams.is_empty()
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
         if self.is_active() {
             return None;
         }
+        let timeout = self.hcm.timeouts.connection_idle?;
+        self.drain.is_none().then_some(self.idle_since + timeout)
+    }
+
+    /// When a drain that has begun has lasted long enough.
+    fn notice_deadline(&self) -> Option<Instant> {
         match self.drain {
-            Some(until) => Some(until),
-            None => {
-                let timeout = self.hcm.timeouts.connection_idle;
-                timeout.map(|timeout| self.idle_since + timeout)
-            }
+            Some(Drain::Noticed { until }) => Some(until),
+            _ => None,
         }
     }
 
@@ -349,6 +401,7 @@ impl<'a> Http2Connection<'a> {
     fn deadline(&mut self) -> Option<Instant> {
         let ping = earliest(self.next_ping, self.pong_deadline);
         let end = earliest(self.drain_deadline(), self.duration_deadline);
+        let end = earliest(end, self.notice_deadline());
         let deadline = earliest(earliest(self.idle_deadline(), end), ping);
         earliest(deadline, self.head_deadline())
     }
@@ -358,7 +411,7 @@ impl<'a> Http2Connection<'a> {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
         if passed(self.pong_deadline) {
             self.stats.keepalive_timeout.inc();
-            return Some(End::Abort);
+            return Some(End::PingTimeout);
         }
         if passed(self.next_ping) {
             self.ping(now);
@@ -375,10 +428,10 @@ impl<'a> Http2Connection<'a> {
             self.hcm.stats.downstream_cx_max_duration_reached.inc();
             self.start_drain();
         }
+        if passed(self.notice_deadline()) {
+            self.finish_drain();
+        }
         if passed(self.idle_deadline()) {
-            if self.drain.is_some() {
-                return Some(End::Drained);
-            }
             self.hcm.stats.downstream_cx_idle_timeout.inc();
             self.start_drain();
         }
@@ -414,15 +467,20 @@ impl<'a> Http2Connection<'a> {
     /// Says to the streams how the connection has ended, and logs those that nobody has seen.
     fn tell(&mut self, end: &End) {
         match end {
-            End::Protocol | End::Head => self.signals.set_cause(CODEC_ERROR),
+            End::Protocol | End::Head | End::Violation(Violation::Head(_)) => {
+                self.signals.set_cause(Ending::Violation(CODEC_ERROR));
+            }
+            End::PingTimeout => {
+                self.signals.set_cause(Ending::Local(PING_TIMEOUT));
+            }
             End::Violation(Violation::Flood(flood, _)) => {
                 flood.count(&self.stats);
-                self.signals.set_cause(flood.codec_error());
+                let details = flood.codec_error();
+                self.signals.set_cause(Ending::Violation(details));
             }
-            End::Violation(Violation::Head(_)) => self.signals.set_cause(CODEC_ERROR),
             End::Violation(Violation::Trailers(_)) => {
                 self.stats.rx_messaging_error.inc();
-                self.signals.set_cause(CODEC_ERROR);
+                self.signals.set_cause(Ending::Violation(CODEC_ERROR));
             }
             End::Remote | End::Drained | End::Abort => {}
         }

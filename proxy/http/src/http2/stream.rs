@@ -66,7 +66,7 @@ pub(super) async fn run(
                 false => Reason::INTERNAL_ERROR,
             });
         }
-        Ending::Open | Ending::Violation(_) | Ending::Closed => return end,
+        Ending::Open | Ending::Violation(_) | Ending::Local(_) | Ending::Closed => return end,
     }
     end.premature = !answered && resets.is_premature(begin.elapsed());
     end

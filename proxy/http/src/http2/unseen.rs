@@ -1,7 +1,7 @@
 //! Requests that the codec never shows: heads that are malformed, too large, too late or cut off. Each is a stream that
 //! is counted and logged all the same.
 
-use super::{End, Http2Connection};
+use super::{End, Http2Connection, PING_TIMEOUT};
 use crate::{
     codec::h2::{MESSAGING_RULE, Unseen, Violation, server::CODEC_ERROR},
     local_reply::LocalReply,
@@ -52,6 +52,9 @@ impl Http2Connection<'_> {
             }
             End::Violation(Violation::Trailers(_)) | End::Protocol | End::Head => {
                 self.log(protocol_error, CODEC_ERROR);
+            }
+            End::PingTimeout => {
+                self.log(ResponseFlag::DownstreamConnectionTermination, PING_TIMEOUT)
             }
             End::Remote | End::Drained | End::Abort => self.log(
                 ResponseFlag::DownstreamConnectionTermination,

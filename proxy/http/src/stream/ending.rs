@@ -82,6 +82,7 @@ impl ActiveStream<'_> {
             Ending::Reset(_) => (ResponseFlag::DownstreamRemoteReset, "http2.remote_reset"),
             Ending::Invalid(_) => (ResponseFlag::DownstreamProtocolError, "http2.remote_reset"),
             Ending::Malformed => (ResponseFlag::DownstreamProtocolError, MESSAGING_RULE),
+            Ending::Local(details) => (ResponseFlag::DownstreamConnectionTermination, details),
             Ending::Violation(details) => (ResponseFlag::DownstreamProtocolError, details),
             Ending::Open | Ending::Closed => (
                 ResponseFlag::DownstreamConnectionTermination,

@@ -173,7 +173,7 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
             "use_downstream_protocol_config",
         ),
         Some(UpstreamProtocolOptions::AutoConfig(_)) => Err(ConfigError::new(
-            "the choice of the protocol by ALPN is not supported in this version",
+            "ALPN configured for a cluster which has a non-ALPN transport socket",
         )
         .at("auto_config")),
     }

@@ -7,7 +7,7 @@ mod write;
 
 pub use constraints::{Constraints, Flood};
 pub use scanner::{Frame, Scanner};
-pub use write::write_message;
+pub use write::{write_go_away, write_message};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;

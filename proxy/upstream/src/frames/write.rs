@@ -1,7 +1,7 @@
 //! Writes a message as frames that stand for themselves: nothing in them depends on what was said before on the
 //! connection, nor changes what may be said after.
 
-use super::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM};
+use super::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM};
 
 /// A literal header field that the peer is not to remember (RFC 7541, 6.2.2), with its name spelt out.
 const LITERAL: u8 = 0;
@@ -24,6 +24,12 @@ pub fn write_message<'h>(
     write_frame(out, HEADERS, END_HEADERS, stream, &block);
     write_frame(out, DATA, END_STREAM, stream, body);
     write_frame(out, RST_STREAM, 0, stream, &[0; 4]);
+}
+
+/// Says that streams after `last` are not looked at. It is no error.
+pub fn write_go_away(out: &mut Vec<u8>, last: u32) {
+    let payload = u64::from(last) << u32::BITS;
+    write_frame(out, GOAWAY, 0, 0, &payload.to_be_bytes());
 }
 
 fn write_frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -56,6 +62,14 @@ fn low_bits(value: usize) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_goaway_names_the_last_stream() {
+        let mut out = Vec::new();
+        write_go_away(&mut out, 3);
+        assert_eq!(out[..9], [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0]);
+        assert_eq!(out[9..], [0, 0, 0, 3, 0, 0, 0, 0]);
+    }
 
     #[test]
     fn a_message_is_three_frames() {

@@ -102,8 +102,8 @@ fn read_target(parts: &Parts, method: Method, headers: &mut HeaderMap) -> Result
     Ok(())
 }
 
-/// The other lines. `host` counts only where `:authority` is missing, crumbs of a cookie are joined and come last. Returns how many
-/// lines were dropped for an underscore.
+/// The other lines. `host` counts only where `:authority` is missing, crumbs of a cookie are joined and come last, but each
+/// is a line to the limits. Returns how many lines were dropped for an underscore.
 fn read_fields(
     fields: &http::HeaderMap,
     settings: &Http2Settings,
@@ -113,6 +113,7 @@ fn read_fields(
     let authority = headers.contains(HeaderId::Authority);
     let mut hosts = 0;
     let mut cookie = Vec::new();
+    let mut crumbs = 0_usize;
     for (name, value) in fields {
         if *name == HOST {
             hosts += 1;
@@ -124,6 +125,7 @@ fn read_fields(
             }
         }
         if *name == COOKIE {
+            crumbs += 1;
             if !cookie.is_empty() {
                 cookie.extend_from_slice(b"; ");
             }
@@ -146,10 +148,11 @@ fn read_fields(
     if !cookie.is_empty() {
         headers.append(HeaderId::Cookie, &cookie);
     }
-    if headers.len() > settings.max_headers_count {
+    let (more, name) = (crumbs.saturating_sub(1), COOKIE.as_str().len());
+    if headers.len() + more > settings.max_headers_count {
         return Err(HeadError::TooManyHeaders);
     }
-    if headers.byte_size() > settings.max_head_bytes {
+    if headers.byte_size() + more * name > settings.max_head_bytes {
         return Err(HeadError::TooLarge);
     }
     Ok(dropped)
@@ -282,6 +285,9 @@ mod tests {
         let lines = [("a", "1"), ("b", "2")];
         assert!(read(&lines, |settings| settings.max_headers_count = 6).is_ok());
         let few = read(&lines, |settings| settings.max_headers_count = 5);
+        assert_eq!(few, Err(HeadError::TooManyHeaders));
+        let crumbs = [("cookie", "a=1"), ("cookie", "b=2")];
+        let few = read(&crumbs, |settings| settings.max_headers_count = 5);
         assert_eq!(few, Err(HeadError::TooManyHeaders));
         let small = read(&lines, |settings| settings.max_head_bytes = 40);
         assert_eq!(small, Err(HeadError::TooLarge));

@@ -35,6 +35,8 @@ pub enum Ending {
     Malformed,
     /// The client broke the protocol, and its connection is gone; the details say how.
     Violation(&'static str),
+    /// We have closed its connection; the details say why.
+    Local(&'static str),
     /// Its connection is gone.
     Closed,
 }
@@ -121,10 +123,7 @@ impl ServerStream {
                 }
                 Some(reason) if error.is_reset() => Ending::Invalid(reason),
                 Some(_) if error.is_library() => Ending::Violation(CODEC_ERROR),
-                _ => match self.signals.cause(id) {
-                    Some(cause) => Ending::Violation(cause),
-                    None => Ending::Closed,
-                },
+                _ => self.signals.cause(id),
             };
         }
         RequestError::Closed

@@ -1,5 +1,6 @@
 //! What the frames of a connection tell its manager and its streams, which do not see them.
 
+use super::server::Ending;
 use outrigger_upstream::frames::Flood;
 use parking_lot::Mutex;
 use std::sync::{
@@ -37,7 +38,7 @@ pub struct Signals {
     trailers: AtomicU32,
     violation: OnceLock<Violation>,
     /// What streams that it ends say of the end of their connection.
-    cause: OnceLock<&'static str>,
+    cause: OnceLock<Ending>,
     /// Frames of our own to write between those of the codec.
     extra: Mutex<Vec<u8>>,
     has_extra: AtomicBool,
@@ -50,7 +51,7 @@ impl Signals {
     }
 
     pub(super) fn is_accepted(&self, stream: u32) -> bool {
-        stream <= self.accepted.load(Relaxed)
+        stream <= self.accepted()
     }
 
     pub(super) fn set_head(&self, stream: u32) {
@@ -111,21 +112,26 @@ impl Signals {
         self.violation.get().copied()
     }
 
-    /// The connection is about to end: why, in the words of its streams.
-    pub fn set_cause(&self, details: &'static str) {
+    /// The connection is about to end: how its streams do then.
+    pub fn set_cause(&self, ending: Ending) {
         // Whatever came first has ended it.
-        let _ = self.cause.set(details);
+        let _ = self.cause.set(ending);
     }
 
-    /// Why the connection has ended under this stream, if the client broke the protocol.
-    pub fn cause(&self, stream: u32) -> Option<&'static str> {
+    /// How a stream has ended with its connection.
+    pub fn cause(&self, stream: u32) -> Ending {
         match self.violation() {
             Some(Violation::Flood(Flood::EmptyFrames, on)) if on == stream => {
-                Some("http2.inbound_empty_frames_flood")
+                Ending::Violation("http2.inbound_empty_frames_flood")
             }
-            Some(Violation::Trailers(on)) if on == stream => Some(MESSAGING_RULE),
-            _ => self.cause.get().copied(),
+            Some(Violation::Trailers(on)) if on == stream => Ending::Violation(MESSAGING_RULE),
+            _ => self.cause.get().copied().unwrap_or(Ending::Closed),
         }
+    }
+
+    /// The last stream that the codec has shown.
+    pub fn accepted(&self) -> u32 {
+        self.accepted.load(Relaxed)
     }
 
     /// Frames to write as soon as the codec is between two.
