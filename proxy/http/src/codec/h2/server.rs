@@ -1,7 +1,7 @@
 //! The downstream side of HTTP/2: one stream, its request and its response.
 
 use super::{
-    Http2Settings, Signals,
+    Http2Settings, Signals, Violation,
     head::{HeadError, read_request, read_trailers, response},
     outgoing::{FRAME, Outgoing},
 };
@@ -118,6 +118,9 @@ impl ServerStream {
             let id = self.recv.stream_id().as_u32();
             self.ending = match error.reason() {
                 Some(reason) if error.is_reset() && error.is_remote() => Ending::Reset(reason),
+                Some(_) if self.signals.violation() == Some(Violation::Trailers(id)) => {
+                    self.signals.cause(id)
+                }
                 Some(_) if error.is_reset() && self.signals.has_malformed_trailers(id) => {
                     Ending::Malformed
                 }

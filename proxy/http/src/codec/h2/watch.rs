@@ -6,8 +6,8 @@ use h2::Reason;
 use outrigger_upstream::{
     config::FrameLimits,
     frames::{
-        CONTINUATION, Constraints, DATA, END_HEADERS, Flood, Frame, GOAWAY, HEADERS, RST_STREAM,
-        Scanner,
+        CONTINUATION, Constraints, DATA, END_HEADERS, Flood, Frame, GOAWAY, HEADERS, PRIORITY,
+        RST_STREAM, Scanner,
     },
 };
 use std::{io::IoSlice, sync::Arc};
@@ -211,7 +211,8 @@ fn inbound(notes: &mut Notes, constraints: &mut Constraints, frame: &Frame) -> R
                 head.ends = frame.has(END_HEADERS);
             }
         }
-        _ => notes.set(stream, Last::Other),
+        DATA | PRIORITY => notes.set(stream, Last::Other),
+        _ => {}
     }
     constraints.received(frame)
 }
@@ -260,5 +261,123 @@ fn note_unseen(signals: &Signals, notes: &mut Notes, frame: &Frame) {
         }
         Some(Violation::Trailers(stream)) => signals.set_malformed_trailers(stream),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap_or(0);
+        let mut out = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
+        out.extend_from_slice(payload);
+        out
+    }
+
+    fn reset(stream: u8, reason: Reason) -> Vec<u8> {
+        frame(RST_STREAM, 0, stream, &u32::from(reason).to_be_bytes())
+    }
+
+    fn watch(lenient: bool) -> (Watch, Arc<Signals>) {
+        let signals = Arc::new(Signals::default());
+        let mut watch = Watch::new(signals.clone(), FrameLimits::default(), lenient);
+        assert_eq!(watch.received(&[b'x'; PREFACE]), PREFACE);
+        (watch, signals)
+    }
+
+    fn write(watch: &mut Watch, bytes: &[u8]) -> usize {
+        let bufs = [IoSlice::new(bytes)];
+        let allowed = watch.may_write(&bufs);
+        watch.wrote(&bufs, allowed);
+        allowed
+    }
+
+    #[test]
+    fn a_reset_right_after_a_head_is_a_violation() {
+        let (mut watch, signals) = watch(false);
+        watch.received(&frame(HEADERS, END_HEADERS, 1, b"x"));
+        let answers = [frame(4, 1, 0, b""), reset(1, Reason::PROTOCOL_ERROR)].concat();
+        assert_eq!(write(&mut watch, &answers), 9);
+        assert_eq!(signals.violation(), Some(Violation::Head(1)));
+    }
+
+    #[test]
+    fn resets_for_other_reasons_pass() {
+        let (mut watch, signals) = watch(false);
+        watch.received(&frame(HEADERS, END_HEADERS, 1, b"x"));
+        write(&mut watch, &reset(1, Reason::FLOW_CONTROL_ERROR));
+        watch.received(&frame(HEADERS, END_HEADERS, 3, b"x"));
+        watch.received(&frame(DATA, 0, 3, b"more than its length"));
+        write(&mut watch, &reset(3, Reason::PROTOCOL_ERROR));
+        assert_eq!(signals.violation(), None);
+        watch.received(&frame(HEADERS, END_HEADERS, 3, b"x"));
+        write(&mut watch, &reset(3, Reason::PROTOCOL_ERROR));
+        assert_eq!(signals.violation(), Some(Violation::Trailers(3)));
+    }
+
+    #[test]
+    fn a_lenient_connection_notes_what_nobody_saw() {
+        let (mut watch, signals) = watch(true);
+        for stream in [1, 3, 5] {
+            watch.received(&frame(HEADERS, END_HEADERS, stream, b"x"));
+        }
+        signals.accept(1);
+        for stream in [1, 3] {
+            write(&mut watch, &reset(stream, Reason::PROTOCOL_ERROR));
+        }
+        let own_answer = frame(HEADERS, END_HEADERS, 5, b"x");
+        write(&mut watch, &own_answer);
+        write(&mut watch, &reset(5, Reason::PROTOCOL_ERROR));
+        assert_eq!(signals.violation(), None);
+        assert_eq!(signals.take(Unseen::Malformed), 1);
+        assert_eq!(signals.take(Unseen::TooLarge), 1);
+        assert_eq!(signals.take(Unseen::Malformed), 0);
+    }
+
+    #[test]
+    fn what_leads_to_a_flood_passes_and_the_rest_does_not() {
+        let (mut watch, signals) = watch(false);
+        let head = frame(HEADERS, END_HEADERS, 1, b"x");
+        let empty = frame(DATA, 0, 1, b"");
+        let all = [&head[..], &empty, &empty, &empty].concat();
+        assert_eq!(watch.received(&all), head.len() + empty.len());
+        let flood = Violation::Flood(Flood::EmptyFrames, 1);
+        assert_eq!(signals.violation(), Some(flood));
+    }
+
+    #[test]
+    fn a_head_is_on_its_way_until_its_last_byte() {
+        let (mut watch, signals) = watch(false);
+        let (head, rest) = (
+            frame(HEADERS, 0, 1, b"x"),
+            frame(CONTINUATION, END_HEADERS, 1, b"yz"),
+        );
+        watch.received(&head);
+        assert_eq!(signals.head(), Some(1));
+        let (begin, end) = rest.split_at(10);
+        watch.received(begin);
+        assert_eq!(signals.head(), Some(1));
+        watch.received(end);
+        assert_eq!(signals.head(), None);
+        watch.received(&frame(HEADERS, END_HEADERS, 1, b"trailers")[..12]);
+        assert_eq!(signals.head(), None);
+    }
+
+    #[test]
+    fn frames_wait_only_until_the_client_is_idle() {
+        let (mut watch, signals) = watch(false);
+        for _ in 0..=FrameLimits::default().outbound {
+            signals.hand();
+        }
+        watch.idle();
+        watch.blocked();
+        assert_eq!(signals.violation(), None);
+        for _ in 0..=FrameLimits::default().outbound {
+            signals.hand();
+        }
+        watch.blocked();
+        let flood = Violation::Flood(Flood::Outbound, 0);
+        assert_eq!(signals.violation(), Some(flood));
     }
 }
