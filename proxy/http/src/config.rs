@@ -19,6 +19,7 @@ use envoy_api::{
         extensions::filters::network::http_connection_manager::v3::{
             HttpConnectionManager as Proto, RequestIdExtension, http_connection_manager as hcm,
         },
+        r#type::v3::Percent,
     },
     type_name,
 };
@@ -159,6 +160,8 @@ fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, Con
             .at("idle_timeout")?,
         max_connection_duration: duration(&common.max_connection_duration, None)
             .at("max_connection_duration")?,
+        max_connection_duration_jitter: percent(&common.max_connection_duration_jitter),
+        safe_max_connection_duration: proto.http1_safe_max_connection_duration,
         max_stream_duration: duration(&common.max_stream_duration, None)
             .at("max_stream_duration")?,
         stream_idle: duration(&proto.stream_idle_timeout, Some(Duration::from_secs(300)))
@@ -169,13 +172,40 @@ fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, Con
         delayed_close: duration(&proto.delayed_close_timeout, Some(Duration::from_secs(1)))
             .at("delayed_close_timeout")?,
         drain: duration(&proto.drain_timeout, Some(Duration::from_secs(5))).at("drain_timeout")?,
+        drain_jitter: percent(&proto.drain_timeout_jitter),
     })
 }
 
+/// The range is Envoy's validation's business.
+fn percent(proto: &Option<Percent>) -> f64 {
+    proto.as_ref().map_or(0.0, |percent| percent.value)
+}
+
+// Envoy still honours the older fields.
+#[allow(deprecated)]
 fn access_log_options(proto: &Proto) -> Result<AccessLogOptions, ConfigError> {
     let Some(options) = &proto.access_log_options else {
-        return Ok(AccessLogOptions::default());
+        return Ok(AccessLogOptions {
+            on_new_request: proto.flush_access_log_on_new_request,
+            flush_interval: duration(&proto.access_log_flush_interval, None)
+                .at("access_log_flush_interval")?,
+        });
     };
+    let both = [
+        (
+            proto.access_log_flush_interval.is_some(),
+            "access_log_flush_interval",
+        ),
+        (
+            proto.flush_access_log_on_new_request,
+            "flush_access_log_on_new_request",
+        ),
+    ];
+    if let Some((_, field)) = both.iter().find(|(set, _)| *set) {
+        return Err(ConfigError::new(format!(
+            "Only one of {field} or access_log_options can be specified."
+        )));
+    }
     Ok(AccessLogOptions {
         on_new_request: options.flush_access_log_on_new_request,
         flush_interval: duration(&options.access_log_flush_interval, None)
@@ -224,6 +254,10 @@ fn request_headers(
         preserve_external_request_id: proto.preserve_external_request_id,
         local_address: local.address,
         scheme: scheme(proto).at("scheme_header_transformation")?,
+        match_upstream: proto
+            .scheme_header_transformation
+            .as_ref()
+            .is_some_and(|of| of.match_upstream && of.transformation.is_none()),
     })
 }
 

@@ -79,12 +79,40 @@ pub struct HttpConnectionManager {
 pub struct Timeouts {
     pub connection_idle: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    /// Percent of it that is added at random.
+    pub max_connection_duration_jitter: f64,
+    /// `http1_safe_max_connection_duration`: its end asks the client to close with the next response.
+    pub safe_max_connection_duration: bool,
     pub max_stream_duration: Option<Duration>,
     pub stream_idle: Option<Duration>,
     pub request: Option<Duration>,
     pub request_headers: Option<Duration>,
     pub delayed_close: Option<Duration>,
     pub drain: Option<Duration>,
+    /// Percent of it that is added at random.
+    pub drain_jitter: f64,
+}
+
+impl Timeouts {
+    /// `max_connection_duration` of one connection.
+    fn connection_duration(&self) -> Option<Duration> {
+        jittered(
+            self.max_connection_duration,
+            self.max_connection_duration_jitter,
+        )
+    }
+
+    /// `drain_timeout` of one connection.
+    pub fn drain_period(&self) -> Option<Duration> {
+        jittered(self.drain, self.drain_jitter)
+    }
+}
+
+fn jittered(duration: Option<Duration>, percent: f64) -> Option<Duration> {
+    if percent == 0.0 {
+        return duration;
+    }
+    duration.map(|duration| duration.mul_f64(1.0 + fastrand::f64() * percent / 100.0))
 }
 
 /// `access_log_options`: lines beside the one at the end of a stream.
@@ -142,6 +170,8 @@ pub(crate) struct Connection {
     pub codec: Codec,
     pub timer: Timer,
     pub drain: DrainState,
+    /// The next response of HTTP/1 asks the client to close.
+    pub soft_drain: bool,
     drain_close: DrainClose,
     requests: u32,
     duration_deadline: Option<Instant>,
@@ -197,6 +227,7 @@ impl Connection {
             codec,
             timer: Timer::default(),
             drain: DrainState::NotDraining,
+            soft_drain: false,
             drain_close: DrainClose::Unknown,
             requests: 0,
             duration_deadline: None,
@@ -212,7 +243,7 @@ impl Connection {
 
     /// When `max_connection_duration` ends.
     pub fn max_duration_deadline(&self) -> Option<Instant> {
-        let duration = self.hcm.timeouts.max_connection_duration;
+        let duration = self.hcm.timeouts.connection_duration();
         duration.map(|duration| self.info.start + duration)
     }
 
@@ -290,6 +321,9 @@ impl Connection {
                     hcm.stats.downstream_cx_drain_close.inc();
                 } else if passed(self.duration_deadline) {
                     self.max_duration_reached();
+                    if self.soft_drain {
+                        continue;
+                    }
                 } else {
                     idle_deadline = None;
                     hcm.stats.downstream_cx_idle_timeout.inc();
@@ -364,6 +398,8 @@ impl Connection {
     pub fn max_duration_reached(&mut self) {
         self.duration_deadline = None;
         self.hcm.stats.downstream_cx_max_duration_reached.inc();
+        // A connection that has never spoken closes at once in any case.
+        self.soft_drain = self.hcm.timeouts.safe_max_connection_duration && self.counted.is_some();
     }
 
     pub fn duration_deadline(&self) -> Option<Instant> {
@@ -381,7 +417,12 @@ impl Connection {
     pub fn start_drain(&mut self, now: Instant) {
         if self.drain == DrainState::NotDraining {
             self.drain = DrainState::Draining {
-                until: self.hcm.timeouts.drain.map(|d| now + d).or(Some(now)),
+                until: self
+                    .hcm
+                    .timeouts
+                    .drain_period()
+                    .map(|d| now + d)
+                    .or(Some(now)),
             };
         }
     }

@@ -29,11 +29,18 @@ pub struct Amendment {
     pub headers: Arc<HeaderParser>,
     /// Seconds; for a reply whose headers do not say that already.
     pub retry_after: Option<u64>,
+    /// Replaces what the route says.
+    pub content_type: Option<Arc<str>>,
 }
 
 impl Amendment {
     pub fn apply(&self, head: &mut HeaderMap, request: &HeaderMap, info: &StreamInfo) {
         self.headers.evaluate_response(head, Some(request), info);
+        if let Some(content_type) = &self.content_type {
+            // Moves behind the others, as in Envoy.
+            head.remove(HeaderId::ContentType);
+            head.append(HeaderId::ContentType, content_type.as_bytes());
+        }
         if let Some(seconds) = self.retry_after
             && !head.contains(HeaderId::RetryAfter)
         {

@@ -33,6 +33,8 @@ pub struct RequestHeaderConfig {
     pub local_address: Option<IpAddr>,
     /// `scheme_header_transformation`: what every request is said to have come by.
     pub scheme: Option<&'static str>,
+    /// The router makes it that of the upstream connection.
+    pub match_upstream: bool,
 }
 
 /// What the mutations found out.

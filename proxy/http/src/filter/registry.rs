@@ -158,7 +158,7 @@ pub(super) fn compile(
         return match last {
             true => Ok(Compiled::Router(RouterConfig::compile(&open::<Router>(
                 config,
-            )?))),
+            )?)?)),
             false => Err(misplaced("terminal", "envoy.filters.http.router")),
         };
     }

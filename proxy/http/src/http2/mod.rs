@@ -347,7 +347,7 @@ impl<'a> Http2Connection<'a> {
     /// Tells the client to open no further streams; those that it opens until it has heard of that are served.
     fn start_drain(&mut self) {
         if self.drain.is_none() {
-            let timeout = self.hcm.timeouts.drain.unwrap_or_default();
+            let timeout = self.hcm.timeouts.drain_period().unwrap_or_default();
             self.drain = Some(Drain::Noticed {
                 until: Instant::now() + timeout,
             });

@@ -1,15 +1,20 @@
 //! `DirectResponseAction`: a reply from configuration.
 
+use crate::{
+    local_reply::{Amendment, LocalReply},
+    route::HeaderParser,
+};
 use bytes::Bytes;
 use envoy_api::pb::envoy::config::{
-    core::v3::{DataSource, data_source::Specifier},
+    core::v3::{DataSource, SubstitutionFormatString, data_source::Specifier},
     route::v3::DirectResponseAction as Proto,
 };
 use outrigger_core::{
-    ConfigError, HeaderId, HeaderMap,
+    ConfigError, HeaderId, HeaderMap, StreamInfo,
     error::{ConfigResult, required},
+    formatter::{FormatContext, SubstitutionFormat},
 };
-use std::fs;
+use std::{fs, sync::Arc};
 
 /// A compiled direct response.
 #[derive(Clone, Debug)]
@@ -17,6 +22,33 @@ pub struct DirectResponse {
     pub status: u16,
     /// Empty: no body and no `content-type`.
     pub body: Bytes,
+    format: Option<Box<BodyFormat>>,
+}
+
+/// `body_format`: makes the body of the reply, in which the configured one may stand.
+#[derive(Clone, Debug)]
+struct BodyFormat {
+    format: SubstitutionFormat,
+    /// `None`: `text/plain`, unless the route says otherwise.
+    content_type: Option<Arc<str>>,
+    /// No further headers.
+    headers: Arc<HeaderParser>,
+}
+
+impl BodyFormat {
+    fn compile(proto: &SubstitutionFormatString) -> Result<Self, ConfigError> {
+        let format = SubstitutionFormat::compile(proto)?;
+        let content_type = match (proto.content_type.as_str(), &format) {
+            ("", SubstitutionFormat::Text(_)) => None,
+            ("", SubstitutionFormat::Json(_)) => Some(format.content_type().into()),
+            (given, _) => Some(given.into()),
+        };
+        Ok(Self {
+            format,
+            content_type,
+            headers: Arc::default(),
+        })
+    }
 }
 
 impl DirectResponse {
@@ -32,11 +64,41 @@ impl DirectResponse {
             Some(source) => load(source, max_body).at("body")?,
             None => Bytes::new(),
         };
-        Ok(Self { status, body })
+        let format = proto.body_format.as_ref().map(BodyFormat::compile);
+        Ok(Self {
+            status,
+            body,
+            format: format.transpose().at("body_format")?.map(Box::new),
+        })
+    }
+
+    /// The reply to this request.
+    pub fn reply(&self, request: &HeaderMap, info: &StreamInfo) -> LocalReply {
+        let mut reply = LocalReply::new(self.status, "", "direct_response");
+        reply.body = self.body.clone();
+        if let Some(format) = &self.format {
+            let cx = FormatContext {
+                request: Some(request),
+                local_reply_body: &self.body,
+                ..FormatContext::new(info)
+            };
+            let mut body = Vec::new();
+            format.format.render(&cx, &mut body);
+            reply.body = body.into();
+            reply.amend = Some(Box::new(Amendment {
+                headers: format.headers.clone(),
+                retry_after: None,
+                content_type: format.content_type.clone(),
+            }));
+        }
+        match self.location(request) {
+            Some(location) => reply.header(HeaderId::Location, location),
+            None => reply,
+        }
     }
 
     /// The `location` that Envoy adds to a reply that is a redirect or says `201 Created`: the request's own URL.
-    pub fn location(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
+    fn location(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
         if self.status != 201 && self.status / 100 != 3 {
             return None;
         }

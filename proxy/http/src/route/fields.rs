@@ -316,7 +316,7 @@ pub const FIELDS: &[Message] = &[
     },
     Message {
         name: "envoy.config.route.v3.DirectResponseAction",
-        fields: &[("status", USED), ("body", USED), ("body_format", LATER)],
+        fields: &[("status", USED), ("body", USED), ("body_format", USED)],
     },
     Message {
         name: "envoy.config.core.v3.DataSource",

@@ -9,6 +9,7 @@ mod hedge;
 mod replay;
 mod response;
 mod retry;
+mod strict;
 mod timeout;
 
 pub use response::UpstreamResponse;
@@ -20,6 +21,7 @@ use self::{
     hedge::Parked,
     replay::ReplayBuffer,
     retry::{Refusal, RetryState},
+    strict::StrictHeaders,
     timeout::Timeouts,
 };
 use crate::{
@@ -32,7 +34,7 @@ use crate::{
     stream::{ActiveStream, Expired},
 };
 use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
-use outrigger_core::{HeaderId, Method, ResponseFlag, log_debug};
+use outrigger_core::{ConfigError, HeaderId, Method, ResponseFlag, log_debug};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -48,17 +50,19 @@ pub struct RouterConfig {
     pub suppress_envoy_headers: bool,
     pub respect_expected_rq_timeout: bool,
     pub suppress_grpc_request_failure_code_stats: bool,
+    strict: StrictHeaders,
 }
 
 impl RouterConfig {
-    pub fn compile(proto: &Proto) -> Self {
-        Self {
+    pub fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+        Ok(Self {
+            strict: StrictHeaders::compile(&proto.strict_check_headers)?,
             dynamic_stats: proto.dynamic_stats.unwrap_or(true),
             suppress_envoy_headers: proto.suppress_envoy_headers,
             respect_expected_rq_timeout: proto.respect_expected_rq_timeout,
             suppress_grpc_request_failure_code_stats: proto
                 .suppress_grpc_request_failure_code_stats,
-        }
+        })
     }
 }
 
@@ -219,6 +223,13 @@ impl Forwarding {
             return Err(Box::new(reply));
         }
         let request = &mut stream.messages.request;
+        if let Some(reply) = config.strict.check(request) {
+            return Err(Box::new(reply));
+        }
+        if hcm.request_headers.match_upstream {
+            // Connections to upstreams are not encrypted.
+            request.set(HeaderId::Scheme, b"http");
+        }
         let hedge = match request.get(HeaderId::EnvoyHedgeOnPerTryTimeout) {
             Some(b"true") => true,
             Some(b"false") => false,

@@ -314,12 +314,7 @@ impl<'a> ActiveStream<'a> {
             }
             Action::DirectResponse(direct) => {
                 hcm.router_stats.rq_direct_response.inc();
-                let mut reply = LocalReply::new(direct.status, "", "direct_response");
-                reply.body = direct.body.clone();
-                if let Some(location) = direct.location(&self.messages.request) {
-                    reply = reply.header(HeaderId::Location, location);
-                }
-                Step::Reply(reply)
+                Step::Reply(direct.reply(&self.messages.request, &self.info))
             }
             Action::NonForwarding => {
                 hcm.router_stats.no_cluster.inc();
@@ -459,6 +454,7 @@ impl<'a> ActiveStream<'a> {
 
     /// Whether an HTTP/1 connection ends with this response, which has to say so.
     fn decide_close(&mut self) {
+        self.saw_connection_close |= self.connection.soft_drain;
         let asked = self.connection.drain == DrainState::NotDraining && self.saw_connection_close;
         if asked || self.ends_by_close() || !self.received {
             self.connection.drain = DrainState::Closing;
@@ -517,7 +513,9 @@ impl<'a> ActiveStream<'a> {
             {
                 // Requests in flight are served: the connection drains behind them.
                 self.connection.max_duration_reached();
-                self.connection.start_drain(now);
+                if !self.connection.soft_drain {
+                    self.connection.start_drain(now);
+                }
             }
         }
     }

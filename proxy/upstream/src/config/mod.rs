@@ -54,9 +54,8 @@ pub struct ClusterConfig {
     pub max_requests_per_connection: Option<NonZeroU32>,
     /// How long a connection without a request is kept; 1 h unless set, `None` for ever.
     pub idle_timeout: Option<Duration>,
-    max_connection_duration: Option<Duration>,
-    /// Up to this share of it is added at random; percent.
-    max_connection_duration_jitter: f64,
+    /// Without the jitter, which Envoy does not honour here either.
+    pub(crate) max_connection_duration: Option<Duration>,
     /// Limit of one request with its response.
     pub max_stream_duration: Option<Duration>,
     /// Response headers, KiB; 80 unless set.
@@ -85,14 +84,6 @@ pub(crate) struct Compiled {
 }
 
 impl ClusterConfig {
-    /// `max_connection_duration` for one connection, with its jitter.
-    pub(crate) fn max_connection_duration(&self) -> Option<Duration> {
-        self.max_connection_duration.map(|duration| {
-            let jitter = self.max_connection_duration_jitter / 100.0;
-            duration.mul_f64(1.0 + jitter * fastrand::f64())
-        })
-    }
-
     pub(crate) fn next_connection_id(&self) -> u64 {
         self.connection_ids.fetch_add(1, Relaxed)
     }
@@ -165,9 +156,6 @@ fn compile_named(
         max_connection_duration: duration(&common.max_connection_duration)
             .at("max_connection_duration")?
             .filter(|d| !d.is_zero()),
-        max_connection_duration_jitter: common
-            .max_connection_duration_jitter
-            .map_or(0.0, |percent| percent.value),
         max_stream_duration: duration(&common.max_stream_duration)
             .at("max_stream_duration")?
             .filter(|d| !d.is_zero()),

@@ -79,7 +79,7 @@ pub(crate) struct ConnectionGuard {
     /// Requests so far.
     requests: u32,
     reason: CloseReason,
-    /// `max_connection_duration` with its jitter.
+    /// `max_connection_duration`.
     max_duration: Option<Duration>,
 }
 
@@ -91,7 +91,7 @@ impl ConnectionGuard {
         parts.host.stats.cx_total.inc();
         parts.host.stats.cx_active.inc();
         parts.connections.fetch_add(1, Relaxed);
-        let max_duration = parts.config.max_connection_duration();
+        let max_duration = parts.config.max_connection_duration;
         Self {
             id: parts.config.next_connection_id(),
             _permit: ConnectionPermit::new(parts.breakers.clone()),

@@ -123,6 +123,7 @@ impl Config {
             .grpc_status(self.grpc_status);
         let asks_for_patience = self.retry_after && self.status == 429;
         reply.amend = Some(Box::new(Amendment {
+            content_type: None,
             headers: self.response_headers.clone(),
             retry_after: bucket
                 .filter(|_| asks_for_patience)
