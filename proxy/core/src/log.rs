@@ -105,6 +105,18 @@ macro_rules! log_debug {
     };
 }
 
+/// A trace line, as [`log_debug!`](crate::log_debug) writes debug lines.
+#[macro_export]
+macro_rules! log_trace {
+    ($logger:literal, $($message:tt)+) => {
+        if $crate::log::tracing::level_filters::LevelFilter::current()
+            >= $crate::log::tracing::Level::TRACE
+        {
+            $crate::log::cold(|| $crate::log::tracing::trace!(target: $logger, $($message)+));
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use crate::{
     stats::ListenerManagerStats,
 };
 use envoy_api::pb::envoy::config::{core::v3::TrafficDirection, listener::v3::Listener as Proto};
-use outrigger_core::{Address, ConfigError, drain::DrainManager, worker::Workers};
+use outrigger_core::{Address, ConfigError, drain::DrainManager, log_debug, worker::Workers};
 use outrigger_transport::listen::{self, BoundSocket};
 use outrigger_upstream::BuildContext;
 use parking_lot::Mutex;
@@ -84,6 +84,7 @@ impl ListenerManager {
             directory: &self.directory,
             drain: &self.drain,
         };
+        log_debug!("config", "begin add/update listener: name={}", proto.name);
         let listener = Arc::new(config::compile(proto, &shared)?);
         let mut listeners = self.listeners.lock();
         let before = listeners.len();
@@ -96,6 +97,13 @@ impl ListenerManager {
             return Err(duplicate_address(&listener));
         }
         let bound = self.bind(&listener)?;
+        for address in bound.iter().map(|bound| &bound.address) {
+            log_debug!(
+                "config",
+                "add active listener: name={}, address={address}",
+                listener.name()
+            );
+        }
         listeners.push(Entry {
             listener,
             bound,
@@ -127,6 +135,12 @@ impl ListenerManager {
                 } else {
                     1
                 };
+                log_debug!(
+                    "config",
+                    "Create listen socket for listener {} on address {}",
+                    listener.name(),
+                    listen.address
+                );
                 bound.sockets = listen::bind(&listen.address, &listen.options, count, false)
                     .map_err(|error| cannot_bind(&listen.address, &error))?;
                 if let Address::Ip(_) = bound.address
@@ -144,6 +158,9 @@ impl ListenerManager {
 
     /// Opens all listeners and has every worker accept.
     pub fn start_workers(&self, workers: &Workers) -> Result<(), ConfigError> {
+        for worker in 0..workers.len() {
+            log_debug!("config", "starting worker {worker}");
+        }
         let workers = Arc::new(workers.clone());
         for entry in self.listeners.lock().iter_mut() {
             for bound in &mut entry.bound {
@@ -178,6 +195,11 @@ impl ListenerManager {
         for entry in self.listeners.lock().iter() {
             let inbound = entry.listener.info.traffic_direction == TrafficDirection::Inbound as i32;
             if (inbound || !inbound_only) && !entry.stop.send_replace(true) {
+                log_debug!(
+                    "config",
+                    "stop accepting: listener name={}",
+                    entry.listener.name()
+                );
                 self.stats.listener_stopped.inc();
             }
         }

@@ -106,7 +106,11 @@ impl Loggers {
             LogLevel::Critical,
             component,
             message,
-            (caller.file(), caller.line()),
+            Place {
+                file: caller.file(),
+                module: "",
+                line: caller.line(),
+            },
         );
     }
 
@@ -127,7 +131,7 @@ impl Loggers {
         logger.is_some_and(|(_, at)| level as u8 >= at.load(Relaxed))
     }
 
-    fn write(&self, level: LogLevel, component: &str, message: &str, (file, line): (&str, u32)) {
+    fn write(&self, level: LogLevel, component: &str, message: &str, place: Place<'_>) {
         if !self.enabled(component, level) {
             return;
         }
@@ -143,14 +147,23 @@ impl Loggers {
             level,
             component,
             message,
-            file,
-            line,
+            file: place.file,
+            module: place.module,
+            line: place.line,
             thread: thread_id(),
         };
         let mut text = String::with_capacity(128 + message.len());
         self.pattern.load().render(&line, &mut text);
         self.sink.write(&text);
     }
+}
+
+/// Where in the code a line comes from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<'a> {
+    file: &'a str,
+    module: &'a str,
+    line: u32,
 }
 
 /// The kernel's number of this thread.
@@ -180,7 +193,7 @@ mod tests {
         })
         .unwrap();
         let read = || std::fs::read_to_string(&path).unwrap();
-        let say = |level, component| loggers.write(level, component, "x", ("f", 1));
+        let say = |level, component| loggers.write(level, component, "x", Place::default());
         say(LogLevel::Debug, "http");
         say(LogLevel::Info, "main");
         say(LogLevel::Error, "main");
@@ -207,11 +220,11 @@ mod tests {
             path: path.to_str().unwrap(),
         })
         .unwrap();
-        loggers.write(LogLevel::Info, "main", "a\nb", ("f", 1));
+        loggers.write(LogLevel::Info, "main", "a\nb", Place::default());
         let old = dir.path().join("old");
         std::fs::rename(&path, &old).unwrap();
         loggers.reopen().unwrap();
-        loggers.write(LogLevel::Info, "main", "c", ("f", 1));
+        loggers.write(LogLevel::Info, "main", "c", Place::default());
         assert_eq!(std::fs::read_to_string(old).unwrap(), "a\\nb\n");
         assert_eq!(std::fs::read_to_string(path).unwrap(), "c\n");
     }

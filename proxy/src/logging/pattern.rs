@@ -11,6 +11,8 @@ pub struct Line<'a> {
     pub component: &'a str,
     pub message: &'a str,
     pub file: &'a str,
+    /// What stands for the function that logs: its module.
+    pub module: &'a str,
     pub line: u32,
     pub thread: u32,
 }
@@ -43,7 +45,7 @@ enum Side {
 }
 
 /// The flags that this proxy knows; spdlog prints any other as it stands.
-const FLAGS: &str = "vtPnlLaAbBcCYDxmdHIMSefFEprRTXz@sg#_j+%^$";
+const FLAGS: &str = "vtPnlLaAbBcCYDxmdHIMSefFEprRTXz@sg#!_j+%^$";
 
 impl Pattern {
     pub fn compile(text: &str) -> Self {
@@ -232,6 +234,7 @@ fn field(flag: char, line: &Line<'_>, out: &mut String) {
         's' => out.write_str(line.file.rsplit('/').next().unwrap_or(line.file)),
         'g' => out.write_str(line.file),
         '#' => write!(out, "{}", line.line),
+        '!' => out.write_str(line.module),
         '+' => {
             for (before, flag) in [
                 ("[", 'Y'),
@@ -287,6 +290,7 @@ mod tests {
             component: "main",
             message: "say \"hi\"\nand go",
             file: "proxy/src/server.rs",
+            module: "outrigger::server",
             line: 7,
             thread: 42,
         };
@@ -318,6 +322,7 @@ mod tests {
             ("%r|%R|%X|%z", "12:08:39 PM|12:08|12:08:39|+00:00"),
             ("%L %l%%%^%$", "W warning%"),
             ("%@ %s %Q%", "proxy/src/server.rs:7 server.rs %Q"),
+            ("%!|%", "outrigger::server|"),
             ("%_", "say \"hi\"\\nand go"),
             ("%j", "say \\\"hi\\\"\\nand go"),
             (

@@ -1,6 +1,6 @@
 //! Brings what the code traces to the logger of its component.
 
-use super::Loggers;
+use super::{Loggers, Place};
 use crate::cli::{COMPONENTS, LogLevel};
 use std::{
     fmt::{self, Write},
@@ -62,10 +62,11 @@ impl tracing::Subscriber for Subscriber {
             level(*metadata.level()),
             component(metadata.target()),
             &(message.text + &message.fields),
-            (
-                metadata.file().unwrap_or_default(),
-                metadata.line().unwrap_or_default(),
-            ),
+            Place {
+                file: metadata.file().unwrap_or_default(),
+                module: metadata.module_path().unwrap_or_default(),
+                line: metadata.line().unwrap_or_default(),
+            },
         );
     }
 

@@ -9,7 +9,7 @@ use crate::{
     logging::Loggers,
 };
 use envoy_api::{
-    Name, json,
+    Name, Value, json,
     pb::envoy::{
         config::{
             bootstrap::v3::bootstrap::{
@@ -109,6 +109,8 @@ pub fn parts(
     };
     let none = Default::default();
     let resources = proto.static_resources.as_ref().unwrap_or(&none);
+    tracing::info!(target: "config", "loading tracing configuration");
+    tracing::info!(target: "config", "loading {} static secret(s)", resources.secrets.len());
     tracing::info!(target: "config", "loading {} cluster(s)", resources.clusters.len());
     for cluster in &resources.clusters {
         wrong.extend(
@@ -133,6 +135,7 @@ pub fn parts(
     if !wrong.is_empty() {
         return Err(Rejection(wrong));
     }
+    tracing::info!(target: "config", "loading stats configuration");
     Ok(Parts {
         context,
         clusters: build.clusters,
@@ -156,6 +159,16 @@ fn regex_engine(proto: Option<&TypedExtensionConfig>) -> Result<(), ConfigError>
         proto.name
     ))
     .at("default_regex_engine"))
+}
+
+/// Envoy's YAML of it stands on many lines; this is JSON, on one.
+pub fn log_runtime(bootstrap: &Bootstrap) {
+    let runtime = bootstrap.written.get_field_by_name("layered_runtime");
+    let runtime = match runtime.as_deref() {
+        Some(Value::Message(runtime)) => json::write(runtime),
+        _ => serde_json::Value::Object(Default::default()),
+    };
+    tracing::info!(target: "main", "runtime: {runtime}");
 }
 
 /// Warns of what the bootstrap says in vain.

@@ -93,6 +93,7 @@ fn validate(options: &Options, loggers: &Arc<Loggers>, started: Instant) -> Resu
     let runtime = main_runtime()?;
     let _inside = runtime.enter();
     let bootstrap = bootstrap::load(options)?;
+    build::log_runtime(&bootstrap);
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
     admin_config(&bootstrap, &context)?;
     build::parts(&bootstrap, options, context, started)?;
@@ -127,6 +128,8 @@ async fn serve_on_main(
         async move { life.handle_signals().await }
     });
     let bootstrap = bootstrap::load(options)?;
+    tracing::debug!(target: "main", "server concurrency set to {}", options.concurrency);
+    build::log_runtime(&bootstrap);
     let context = build::context(&bootstrap, options, loggers).map_err(Rejection::from)?;
     let admin = start_admin(&bootstrap, options, &context)?;
     let parts = build::parts(&bootstrap, options, context, started)?;
@@ -134,6 +137,7 @@ async fn serve_on_main(
         // As Envoy: nothing waits for clusters to be warm.
         return Ok(());
     }
+    tracing::info!(target: "runtime", "RTDS has finished initialization");
     life.on_reopen_logs({
         let loggers = loggers.clone();
         let access_logs = parts.context.log_manager.clone();
@@ -250,6 +254,7 @@ fn start_admin(
     };
     let admin = Admin::bind(config, &context.stats).map_err(cannot_bind)?;
     let address = admin.local_address().map_err(cannot_bind)?;
+    tracing::info!(target: "main", "Starting admin HTTP server at {address}");
     tracing::info!(target: "admin", "admin address: {address}");
     let path = &options.admin_address_path;
     if !path.is_empty()
@@ -309,6 +314,7 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle, admin: Option<&AdminStats>)
             overload.update();
         }
         if flush != Flush::OnAdmin {
+            tracing::debug!(target: "main", "flushing stats");
             parts.context.stats.flush();
         }
     }

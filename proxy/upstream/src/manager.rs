@@ -10,7 +10,7 @@ use crate::{
     stats::{ClusterManagerStats, ThreadLocalStats},
 };
 use envoy_api::pb::envoy::config::cluster::v3::Cluster as Proto;
-use outrigger_core::{ConfigError, Context, Slot};
+use outrigger_core::{ConfigError, Context, Slot, log_debug};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::HashMap,
@@ -133,6 +133,7 @@ impl ClusterManager {
                 let matches = assignment.endpoints.len() as u64;
                 cluster.stats.default_total_match_count.add(matches);
                 cluster.update_hosts(assignment);
+                log_initialized(&cluster);
             }
             DiscoveryType::Dns { logical, config } => {
                 let resolver = self.resolver(&config.resolver)?;
@@ -145,6 +146,7 @@ impl ClusterManager {
                 });
             }
         }
+        log_debug!("upstream", "adding TLS cluster {}", cluster.info.name);
         let slot = self.slot(&cluster.info.name);
         self.clusters.write().order.push(cluster.clone());
         slot.publish(cluster);
@@ -178,12 +180,13 @@ impl ClusterManager {
             let (tasks, first) = discovery.start();
             cluster.set_discovery(tasks);
             if cluster.config.wait_for_warm {
-                waiting.push(first);
+                waiting.push((cluster, first));
             }
         }
         // They run at the same time whether or not somebody waits: one after the other is enough.
-        for first in waiting {
+        for (cluster, first) in waiting {
             first.await;
+            log_initialized(&cluster);
         }
     }
 
@@ -191,6 +194,14 @@ impl ClusterManager {
     pub fn next_connection_id(&self) -> u64 {
         self.connection_ids.fetch_add(1, Relaxed)
     }
+}
+
+fn log_initialized(cluster: &Cluster) {
+    log_debug!(
+        "upstream",
+        "initializing Primary cluster {} completed",
+        cluster.info.name
+    );
 }
 
 #[cfg(test)]

@@ -338,6 +338,8 @@ impl Forwarding {
             match exchange.poll_head(cx, &mut stream.messages.response) {
                 Poll::Ready(Ok(head)) if head.status == 101 || head.status >= 200 => {
                     if !head.keep_alive {
+                        let id = stream.info.upstream.connection_id.unwrap_or_default();
+                        log_debug!("pool", Tags::connection(id) => "saw upstream close connection");
                         self.cluster.stats.upstream_cx_close_notify.inc();
                     }
                     log_debug!("router", &stream.info => "upstream headers complete: end_stream={}",

@@ -9,7 +9,7 @@ use crate::{
     config::{DnsConfig, Target, Template},
     host::Endpoint,
 };
-use outrigger_core::Address;
+use outrigger_core::{Address, log_debug, log_trace};
 use parking_lot::Mutex;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -81,11 +81,17 @@ impl Shared {
                 return;
             };
             cluster.stats.update_attempt.inc();
+            log_trace!(
+                "upstream",
+                "starting async DNS resolution for {}",
+                target.host
+            );
             let answer = self
                 .discovery
                 .resolver
                 .resolve(&target.host, config.family)
                 .await;
+            log_answer(&target.host, &answer);
             let wait = match self.apply(&cluster, index, target.port, answer) {
                 Ok(ttl) => {
                     failures = 0;
@@ -97,6 +103,12 @@ impl Shared {
                 }
             };
             drop(cluster);
+            log_debug!(
+                "upstream",
+                "DNS refresh rate reset for {}, refresh rate {} ms",
+                target.host,
+                wait.as_millis()
+            );
             if std::mem::take(&mut first) {
                 self.pending.send_modify(|pending| *pending -= 1);
             }
@@ -127,10 +139,29 @@ impl Shared {
         } else {
             self.strict(cluster, index, port, &answer.addresses)
         };
-        if !changed {
+        if changed {
+            log_debug!(
+                "upstream",
+                "DNS hosts have changed for {}",
+                self.name(index)
+            );
+        } else {
             stats.update_no_rebuild.inc();
         }
         Ok(answer.ttl)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        match self
+            .discovery
+            .template
+            .endpoints
+            .get(index)
+            .map(|e| &e.target)
+        {
+            Some(Target::Name(target)) => &target.host,
+            _ => "",
+        }
     }
 
     fn strict(&self, cluster: &Cluster, index: usize, port: u16, found: &[IpAddr]) -> bool {
@@ -176,6 +207,17 @@ impl Shared {
         host.relocate(endpoint);
         true
     }
+}
+
+fn log_answer(host: &str, answer: &Result<Answer, Failed>) {
+    let details = match answer {
+        Ok(_) => "success",
+        Err(Failed) => "failure",
+    };
+    log_trace!(
+        "upstream",
+        "async DNS resolution complete for {host} details {details}"
+    );
 }
 
 fn at(ip: IpAddr, port: u16) -> Address {
