@@ -3,6 +3,7 @@
 
 mod attempt;
 mod charge;
+mod cluster;
 mod connection;
 mod failure;
 mod hedge;
@@ -12,11 +13,13 @@ mod retry;
 mod strict;
 mod timeout;
 
+pub(crate) use cluster::name_cluster;
 pub use response::UpstreamResponse;
 
 use self::{
     attempt::AttemptEnd,
     charge::Charge,
+    cluster::{find_cluster, log_unknown_cluster},
     failure::ResetReason,
     hedge::Parked,
     replay::ReplayBuffer,
@@ -30,7 +33,7 @@ use crate::{
         h1::{EncodeError, server::RequestError},
     },
     local_reply::LocalReply,
-    route::{Action, Avoided, ClusterChoice, Forward, RouteMatch},
+    route::{Action, Avoided, Forward, RouteMatch},
     stream::{ActiveStream, Expired},
 };
 use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
@@ -571,37 +574,4 @@ fn replay_limit(route: &RouteMatch, buffer_limit: usize) -> usize {
         .request_body_buffer_limit
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     asked.unwrap_or(buffer_limit)
-}
-
-/// Names the route's cluster to the log of a request that does not come as far as the router.
-pub(crate) fn name_cluster(stream: &mut ActiveStream<'_>) {
-    let Some(found) = &stream.route else {
-        return;
-    };
-    if let Action::Forward(forward) = &found.route.action
-        && let Some(cluster) = find_cluster(forward, stream)
-    {
-        stream.info.cluster = Some(cluster.info.clone());
-    }
-}
-
-fn log_unknown_cluster(forward: &Forward, stream: &ActiveStream<'_>) {
-    let name = match forward.cluster(&stream.messages.request) {
-        ClusterChoice::Named(name) => String::from_utf8_lossy(name),
-        ClusterChoice::Slot(_) | ClusterChoice::Missing => Cow::Borrowed(""),
-    };
-    log_debug!("router", &stream.info => "unknown cluster '{name}'");
-}
-
-/// The cluster of a route; `None` is Envoy's `cluster_not_found`.
-fn find_cluster(forward: &Forward, stream: &ActiveStream<'_>) -> Option<Arc<Cluster>> {
-    match forward.cluster(&stream.messages.request) {
-        ClusterChoice::Slot(slot) => slot.load_full(),
-        ClusterChoice::Named(name) => stream
-            .connection
-            .hcm
-            .clusters
-            .get(std::str::from_utf8(name).ok()?),
-        ClusterChoice::Missing => None,
-    }
 }
