@@ -30,14 +30,8 @@ impl<'a> Line<'a> {
     /// changed the value since it was adopted, and the sender put one space before it and CRLF after it.
     #[inline]
     pub fn wire(&self) -> Option<Range<usize>> {
-        let (name, value) = (self.entry.name, self.entry.value);
-        let colon = name.start + name.len;
-        if name.len == 0 || colon + 2 != value.start {
-            return None;
-        }
-        let (colon, end) = (colon as usize, (value.start + value.len) as usize);
-        let separator = self.map.arena.get(colon..colon + 2)? == b": ";
-        let line_end = self.map.arena.get(end..end + 2)? == b"\r\n";
-        (separator & line_end).then_some(name.start as usize..end + 2)
+        let end = self.entry.value.start + self.entry.value.len;
+        let whole = self.entry.name.start as usize..end as usize + b"\r\n".len();
+        self.entry.verbatim.then_some(whole)
     }
 }

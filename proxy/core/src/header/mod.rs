@@ -3,6 +3,7 @@
 //! A head is read into one `Vec<u8>`; entries are offsets into it, so a request costs no allocation per header and the
 //! arena is reused from request to request. Values are bytes: Envoy passes bytes above 0x7f and tabs through unchanged.
 
+mod adopt;
 mod id;
 mod line;
 mod name;
@@ -21,6 +22,8 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: HeaderId,
+    /// `name: value` and CRLF stand in the arena as they are to be written.
+    verbatim: bool,
     name: Span,
     value: Span,
 }
@@ -221,7 +224,7 @@ impl HeaderMap {
         let start = self.arena.len();
         self.arena.extend_from_slice(name);
         let lower = self.arena.get_mut(start..).unwrap_or_default();
-        lower_case(lower);
+        lower.make_ascii_lowercase();
         let id = HeaderId::lookup(lower);
         if id == HeaderId::Custom {
             self.push(id, Span::new(start, name.len()), value);
@@ -229,30 +232,6 @@ impl HeaderMap {
             self.arena.truncate(start);
             self.append(id, value);
         }
-        id
-    }
-
-    /// Takes over the bytes of a whole head in one piece, for [`append_adopted`](Self::append_adopted) to say where
-    /// the lines are. The offset at which they stand.
-    pub fn adopt(&mut self, head: &[u8]) -> usize {
-        self.store(head).start as usize
-    }
-
-    /// Adds a line that stands within adopted bytes: what [`append_raw`](Self::append_raw) does, without copying.
-    pub fn append_adopted(&mut self, name: Range<usize>, value: Range<usize>) -> HeaderId {
-        let (start, len) = (name.start, name.len());
-        let whole = value.end <= self.arena.len();
-        let Some(lower) = self.arena.get_mut(name).filter(|_| whole) else {
-            return HeaderId::Custom;
-        };
-        lower_case(lower);
-        let id = HeaderId::lookup(lower);
-        if id.is_inline() && self.contains(id) {
-            self.merge(id, value);
-            return id;
-        }
-        let (name, value) = (Span::new(start, len), Span::new(value.start, value.len()));
-        self.place(Entry { id, name, value });
         id
     }
 
@@ -265,6 +244,11 @@ impl HeaderMap {
             Some(at) => {
                 if let Some(e) = self.entries.get_mut(at) {
                     e.value = value;
+                    e.verbatim = false;
+                }
+                // What is inline is there once.
+                if id.is_inline() {
+                    return;
                 }
                 let mut index = 0;
                 self.entries.retain(|e| {
@@ -274,6 +258,7 @@ impl HeaderMap {
             }
             None => self.place(Entry {
                 id,
+                verbatim: false,
                 name: Span::default(),
                 value,
             }),
@@ -294,6 +279,7 @@ impl HeaderMap {
         self.entries.retain_mut(|e| {
             if index == at {
                 e.value = value;
+                e.verbatim = false;
             }
             index += 1;
             index - 1 <= at || e.id != HeaderId::Custom || e.name.of(arena) != name.as_bytes()
@@ -365,7 +351,12 @@ impl HeaderMap {
     #[inline]
     fn push(&mut self, id: HeaderId, name: Span, value: &[u8]) {
         let value = self.store(value);
-        self.place(Entry { id, name, value });
+        self.place(Entry {
+            id,
+            verbatim: false,
+            name,
+            value,
+        });
     }
 
     /// Pseudo headers stand in front of all others, `host` (which is `:authority`) among them: so Envoy writes it first.
@@ -399,35 +390,8 @@ impl HeaderMap {
         }
         self.arena.extend_from_within(value);
         entry.value = Span::new(start, self.arena.len() - start);
+        entry.verbatim = false;
     }
-}
-
-/// Lower-cases ASCII letters, eight bytes at a time: names are too short for the vector code of the library.
-#[inline]
-fn lower_case(name: &mut [u8]) {
-    if name.len() < 8 {
-        return name.make_ascii_lowercase();
-    }
-    for eight in name.as_chunks_mut().0 {
-        *eight = lower_case_eight(*eight);
-    }
-    // Overlaps what has been done: doing it twice changes nothing.
-    if let Some(eight) = name.last_chunk_mut() {
-        *eight = lower_case_eight(*eight);
-    }
-}
-
-#[inline]
-fn lower_case_eight(bytes: [u8; 8]) -> [u8; 8] {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let word = u64::from_le_bytes(bytes);
-    let low = word & !HIGH;
-    // The high bit of each byte tells: at least `A`, beyond `Z`, ASCII.
-    let from_a = low + ONES * (0x80 - b'A' as u64);
-    let beyond_z = low + ONES * (0x7f - b'Z' as u64);
-    let upper = (from_a ^ beyond_z) & !word & HIGH;
-    (word | upper >> 2).to_le_bytes()
 }
 
 impl PartialEq for HeaderMap {

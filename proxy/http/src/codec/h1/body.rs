@@ -168,7 +168,7 @@ impl BodyDecoder {
         };
         trailers.clear();
         let block = buf.get(..length).unwrap_or_default();
-        let read = read_fields(block, 0, self.lines.ends(), self.trailers.fields, trailers);
+        let read = read_fields(block, &self.lines, 0, self.trailers.fields, trailers);
         if read.is_err() || !self.trailers.enabled {
             trailers.clear();
         }

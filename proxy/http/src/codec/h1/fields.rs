@@ -1,10 +1,10 @@
 //! Header and trailer lines from the wire into the header map, with balsa's leniencies: folded lines, bare CR, bare LF.
 
 use super::UnderscoreAction;
-use super::chars::{Survey, is_blank, token_length, trim, trim_end, trim_start};
+use super::chars::{is_blank, token_length, trim, trim_end, trim_start};
+use super::scan::LineScanner;
 use crate::codec::CodecError;
 use outrigger_core::{HeaderId, HeaderMap};
-use std::ops::Range;
 
 const INVALID_LINE: CodecError = CodecError::malformed("invalid header line");
 
@@ -25,40 +25,43 @@ pub(super) struct Fields {
     pub(super) bytes: usize,
 }
 
-/// Appends the lines of `block` that end at `ends`, from offset `start` on, up to the empty line.
+/// Appends the lines that the scanner found in `block` from its line `first` on, up to the empty line.
 ///
 /// Of several things wrong Envoy names control
 /// characters first, then syntax, then what the configuration forbids.
 pub(super) fn read_fields(
     block: &[u8],
-    mut start: usize,
-    ends: &[u32],
+    lines: &LineScanner,
+    first: usize,
     rules: FieldRules,
     headers: &mut HeaderMap,
 ) -> Result<Fields, CodecError> {
     let before = headers.len();
-    let Survey { forbidden, bare_cr } = Survey::of(block);
-    if forbidden {
+    if lines.found().forbidden {
         return Err(CodecError::INVALID_CHARACTERS);
     }
+    let (skipped, ends) = lines.ends().split_at_checked(first).unwrap_or_default();
+    let first = skipped.last().map_or(0, |&end| end as usize);
     let mut found = Fields::default();
     // The map merges repeats, and an empty one would vanish in that.
     let mut content_lengths = 0;
     let mut refused = None;
     // The bytes are copied once, and most lines stay where they are among them.
-    let fields = block.get(start..).unwrap_or_default();
+    let fields = block.get(first..).unwrap_or_default();
     let base = headers.adopt(fields);
-    let in_map = |at: usize| base + at;
-    let first = start;
-    start = 0;
-    let mut ends = ends.iter().map(|&e| e as usize - first);
+    let mut start = 0;
+    let mut ends = ends.iter().map(|&end| end as usize - first);
     while let Some(mut end) = ends.next() {
-        let line = fields.get(start..end).unwrap_or_default();
-        let line = without_line_end(line);
+        let mut line = without_line_end(part(fields, start, end));
         if line.is_empty() {
             break;
         }
-        let length = token_length(line);
+        // Most names are plain and most lines end where they end: what follows decides what must be looked at again.
+        let mut length = headers.lower_plain_name(base + start);
+        let plain = line.get(length) == Some(&b':');
+        if !plain {
+            length = token_length(line);
+        }
         if length == 0 || line.get(length) != Some(&b':') {
             return Err(INVALID_LINE);
         }
@@ -69,34 +72,28 @@ pub(super) fn read_fields(
                 None => return Err(INVALID_LINE),
             }
         }
-        let name = start..start + length;
-        // A folded line goes on behind its own end.
-        let line = match folded {
-            false => line,
-            true => without_line_end(fields.get(start..end).unwrap_or_default()),
-        };
-        let after_colon = line.get(length + 1..).unwrap_or_default();
+        if folded {
+            line = without_line_end(part(fields, start, end));
+        }
+        let (name, after_colon) = line.split_at_checked(length).unwrap_or_default();
+        let after_colon = after_colon.get(1..).unwrap_or_default();
         let value_and_rest = trim_start(after_colon);
         let value = trim_end(value_and_rest);
-        let value_start = start + line.len() - value_and_rest.len();
+        let (name_start, value_start) = (start, start + line.len() - value_and_rest.len());
         start = end;
-        headers.remember(part(fields, &name));
+        headers.remember(name);
         found.bytes += length + value.len() + b":\r\n".len();
-        if rules.underscores != UnderscoreAction::Allow && part(fields, &name).contains(&b'_') {
+        if !plain && rules.underscores != UnderscoreAction::Allow && name.contains(&b'_') {
             if rules.underscores == UnderscoreAction::DropHeader {
                 found.dropped += 1;
                 continue;
             }
             refused = refused.or(Some(CodecError::UNDERSCORE));
         }
-        let id = if folded || bare_cr {
-            let name = part(fields, &name);
+        let id = if folded || !plain || lines.found().bare_cr {
             headers.append_raw(name, trim(&unfold(name, after_colon)?))
         } else {
-            headers.append_adopted(
-                in_map(name.start)..in_map(name.end),
-                in_map(value_start)..in_map(value_start + value.len()),
-            )
+            headers.append_adopted(base + name_start, length, base + value_start, value.len())
         };
         if id == HeaderId::ContentLength {
             content_lengths += 1;
@@ -111,8 +108,9 @@ pub(super) fn read_fields(
     refused.map_or(Ok(found), Err)
 }
 
-fn part<'a>(fields: &'a [u8], range: &Range<usize>) -> &'a [u8] {
-    fields.get(range.clone()).unwrap_or_default()
+#[inline]
+fn part(fields: &[u8], start: usize, end: usize) -> &[u8] {
+    fields.get(start..end).unwrap_or_default()
 }
 
 /// A line without its LF and the CR before it.

@@ -15,6 +15,7 @@ pub mod client;
 mod encode;
 mod fields;
 mod framing;
+mod lanes;
 mod reason;
 mod request;
 mod response;

@@ -104,7 +104,7 @@ impl RequestParser {
             headers.keep_original_names(format.proper_case_others);
         }
         let block = buf.get(..length).unwrap_or_default();
-        let head = read_head(block, line, self.lines.ends(), settings, headers)?;
+        let head = read_head(block, line, &self.lines, settings, headers)?;
         buf.advance(length);
         self.lines.reset();
         Ok(Some(head))
@@ -205,7 +205,7 @@ fn is_registered(method: &[u8]) -> bool {
 fn read_head(
     block: &[u8],
     line: RequestLine,
-    ends: &[u32],
+    lines: &LineScanner,
     settings: &Http1Settings,
     headers: &mut HeaderMap,
 ) -> Result<RequestHead, CodecError> {
@@ -221,12 +221,11 @@ fn read_head(
         headers.append(HeaderId::Path, target);
     }
 
-    let (first_end, field_ends) = ends.split_first().unwrap_or((&0, &[]));
     let rules = FieldRules {
         max_count: settings.max_headers_count,
         underscores: settings.headers_with_underscores_action,
     };
-    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    let fields = read_fields(block, lines, 1, rules, headers)?;
 
     let upgrade = framing::is_upgrade(headers) && !strip_h2c(headers);
     if connect && let Some(length) = headers.get(HeaderId::ContentLength) {

@@ -1,7 +1,7 @@
 //! The upstream side: a response head from the bytes of a server. Every error is a "protocol error" reset (502, UPE).
 
 use super::UnderscoreAction;
-use super::chars::{has_forbidden, is_blank, splits_lines};
+use super::chars::{is_blank, splits_lines};
 use super::fields::{FieldRules, read_fields};
 use super::framing::{self, Framing};
 use super::scan::LineScanner;
@@ -87,7 +87,7 @@ impl ResponseParser {
                 headers.set_reason(reason(line));
             }
         }
-        let head = read_head(block, line, self.lines.ends(), settings, method, headers)?;
+        let head = read_head(block, line, &self.lines, settings, method, headers)?;
         buf.advance(length);
         self.lines.reset();
         Ok(Some(head))
@@ -131,12 +131,12 @@ fn parse_status_line(line: &[u8]) -> Option<(Protocol, u16)> {
 fn read_head(
     block: &[u8],
     line: &[u8],
-    ends: &[u32],
+    lines: &LineScanner,
     settings: &Http1Settings,
     method: Method,
     headers: &mut HeaderMap,
 ) -> Result<ResponseHead, CodecError> {
-    if has_forbidden(line) {
+    if lines.found().forbidden {
         return Err(CodecError::INVALID_CHARACTERS);
     }
     let (protocol, status) =
@@ -145,12 +145,11 @@ fn read_head(
         HeaderId::Status,
         itoa::Buffer::new().format(status).as_bytes(),
     );
-    let (first_end, field_ends) = ends.split_first().unwrap_or((&0, &[]));
     let rules = FieldRules {
         max_count: settings.max_headers_count,
         underscores: UnderscoreAction::Allow,
     };
-    let fields = read_fields(block, *first_end as usize, field_ends, rules, headers)?;
+    let fields = read_fields(block, lines, 1, rules, headers)?;
 
     if status < 200 || status == 204 {
         never_has_a_body(headers)?;

@@ -1,7 +1,7 @@
 //! Finds the end of a head or of trailers in bytes that may come one by one; each byte is looked at once.
 
+use super::lanes::{LANES, Marks};
 use crate::codec::CodecError;
-use memchr::memchr_iter;
 use std::cell::RefCell;
 
 /// Where the lines of a block end. Lines end with LF, a CR before it is part of the line end; an empty line ends all.
@@ -11,6 +11,18 @@ pub(super) struct LineScanner {
     scanned: usize,
     /// For each line the offset after its LF.
     ends: Vec<u32>,
+    survey: Survey,
+    /// The byte before `scanned` is a CR.
+    after_return: bool,
+}
+
+/// What one look over a whole block of lines tells, so that the lines themselves need no second one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// There is a control character that Envoy refuses anywhere in a head.
+    pub(super) forbidden: bool,
+    /// A CR that no LF follows.
+    pub(super) bare_cr: bool,
 }
 
 /// Line tables longer than this are given back to the allocator after the message.
@@ -35,23 +47,56 @@ impl LineScanner {
         if self.ends.capacity() == 0 {
             self.ends = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
-        let base = self.scanned;
         let window = buf.len().min(limit);
-        for at in memchr_iter(b'\n', buf.get(base..window).unwrap_or_default()) {
-            let start = self.start_of_next();
-            let end = base + at + 1;
-            self.ends.push(end as u32);
-            self.scanned = end;
-            let empty = end - start == 1 || (end - start == 2 && buf.get(start) == Some(&b'\r'));
-            if empty && self.ends.len() > lead {
+        let mut at = self.scanned;
+        while let Some(new) = buf.get(at..window).filter(|new| !new.is_empty()) {
+            let (marks, looked) = look(buf, at, new);
+            if let Some(end) = self.take(buf, at, marks, lead) {
+                self.survey(marks.first(end - at), end - at);
+                self.scanned = end;
                 return Ok(Some(end));
             }
+            self.survey(marks, looked);
+            at += looked;
         }
-        self.scanned = window.max(base);
+        self.scanned = at;
         if buf.len() > limit {
             return Err(CodecError::HEADERS_TOO_LARGE);
         }
         Ok(None)
+    }
+
+    /// Notes the lines that end among the bytes at `at`; the end of the block if it is there.
+    #[inline]
+    fn take(&mut self, buf: &[u8], at: usize, marks: Marks, lead: usize) -> Option<usize> {
+        let mut line_feeds = marks.line_feeds;
+        while line_feeds != 0 {
+            let start = self.start_of_next();
+            let end = at + line_feeds.trailing_zeros() as usize + 1;
+            line_feeds &= line_feeds - 1;
+            self.ends.push(end as u32);
+            let empty = end - start == 1 || (end - start == 2 && buf.get(start) == Some(&b'\r'));
+            if empty && self.ends.len() > lead {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// A CR that is the last of the bytes looked at is judged by those that follow.
+    #[inline]
+    fn survey(&mut self, marks: Marks, looked: usize) {
+        let last = 1 << (looked - 1);
+        let bare = marks.returns & !(marks.line_feeds >> 1 | last) != 0;
+        let bare_before = self.after_return & (marks.line_feeds & 1 == 0);
+        self.after_return = marks.returns & last != 0;
+        self.survey.bare_cr |= bare | bare_before;
+        self.survey.forbidden |= marks.forbidden != 0;
+    }
+
+    /// What was seen in the block that [`scan`](Self::scan) found the end of.
+    pub(super) fn found(&self) -> Survey {
+        self.survey
     }
 
     fn start_of_next(&self) -> usize {
@@ -78,6 +123,8 @@ impl LineScanner {
     /// Ready for the next block.
     pub(super) fn reset(&mut self) {
         self.scanned = 0;
+        self.survey = Survey::default();
+        self.after_return = false;
         let mut ends = std::mem::take(&mut self.ends);
         ends.clear();
         ends.shrink_to(KEEP_LINES);
@@ -87,6 +134,28 @@ impl LineScanner {
             }
         });
     }
+}
+
+/// Looks at up to sixteen bytes of `new`, which is `buf` from `at` on. How many they were.
+#[inline]
+fn look(buf: &[u8], at: usize, new: &[u8]) -> (Marks, usize) {
+    if let Some(bytes) = new.first_chunk() {
+        return (Marks::of(bytes), LANES);
+    }
+    let count = new.len();
+    let before = buf.get(..at + count).and_then(<[u8]>::last_chunk);
+    let marks = before.map_or_else(
+        || {
+            let mut bytes = [b' '; LANES];
+            for (to, from) in bytes.iter_mut().zip(new) {
+                *to = *from;
+            }
+            Marks::of(&bytes)
+        },
+        // Bytes that were looked at already come first.
+        |bytes| Marks::of(bytes).last(count),
+    );
+    (marks, count)
 }
 
 /// `buf[start..end]` without its LF and the CR before it.
@@ -145,5 +214,30 @@ mod tests {
         let mut fast = LineScanner::default();
         assert_eq!(fast.scan(block, 1, 1000).unwrap(), end);
         assert_eq!(fast.ends(), slow.ends());
+    }
+
+    #[test]
+    fn controls_and_bare_returns_are_found_wherever_they_stand() {
+        for byte in 0..=255u8 {
+            for at in 0..40 {
+                let mut block = vec![b'a'; 40];
+                block[at] = byte;
+                block.extend_from_slice(b"\r\n\r\n\0\r");
+                if byte == b'\n' && (at == 0 || at == 39) {
+                    continue;
+                }
+                for step in [1, 3, 16, 46] {
+                    let mut lines = LineScanner::default();
+                    let arrived = (1..=block.len()).filter(|n| n % step == 0 || *n == block.len());
+                    let end = arrived.map(|n| &block[..n]);
+                    let end = end.map(|part| lines.scan(part, 1, 1000).unwrap());
+                    assert_eq!(end.flatten().next(), Some(44), "{byte} at {at}");
+                    let forbidden = byte.is_ascii_control() && !b"\t\r\n".contains(&byte);
+                    let bare_cr = byte == b'\r' && at != 39;
+                    let found = Survey { forbidden, bare_cr };
+                    assert_eq!(lines.found(), found, "{byte} at {at} by {step}");
+                }
+            }
+        }
     }
 }
