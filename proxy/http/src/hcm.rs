@@ -259,10 +259,10 @@ impl Connection {
                 Next::Http2 => return Box::pin(http2::serve(self)).await,
                 _ => self.begin_request(),
             }
+            let mut messages = messages.unwrap_or_else(Messages::take);
             let close = {
-                let messages = messages.unwrap_or_else(Messages::take);
                 // Lent to its futures: moved into them, each would hold a copy of its own for the connection's life.
-                let mut stream = ActiveStream::new(self, messages);
+                let mut stream = ActiveStream::new(self, &mut messages);
                 match next {
                     Next::Request(head) => stream.run(&head).await,
                     Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
@@ -272,6 +272,7 @@ impl Connection {
                     }
                 }
             };
+            messages.give_back();
             self.report_bytes();
             if let Some(close) = close {
                 return close;

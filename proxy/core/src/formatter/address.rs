@@ -141,13 +141,27 @@ pub(super) fn put_address(out: &mut Vec<u8>, address: &Address) {
 pub(super) fn put_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            for (i, octet) in [a, b, c, d].into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b'.');
+            // In one piece: log lines are full of addresses.
+            let mut text = [b'.'; 16];
+            let mut length = 0;
+            for octet in v4.octets() {
+                let mut digit = |value: u8| {
+                    if let Some(place) = text.get_mut(length) {
+                        *place = b'0' + value;
+                        length += 1;
+                    }
+                };
+                if octet >= 100 {
+                    digit(octet / 100);
                 }
-                put_number(out, octet.into());
+                if octet >= 10 {
+                    digit(octet / 10 % 10);
+                }
+                digit(octet % 10);
+                // The dot stands there.
+                length += 1;
             }
+            out.extend_from_slice(text.get(..length - 1).unwrap_or_default());
         }
         IpAddr::V6(v6) => write_display(out, v6),
     }

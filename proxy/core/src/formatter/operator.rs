@@ -94,7 +94,11 @@ impl Operator {
 }
 
 /// Appends a number in decimal.
+#[inline]
 pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

@@ -1,5 +1,7 @@
 //! The names that the proxy itself reads or writes, as one byte each, so that finding one compares no strings.
 
+use super::HeaderSet;
+
 macro_rules! header_ids {
     ($($variant:ident = $name:literal $(: $kind:ident)?),* $(,)?) => {
         /// A well-known header name, or `Custom` for every other.
@@ -15,13 +17,13 @@ macro_rules! header_ids {
             /// The lower-case name; empty for `Custom`.
             #[inline]
             pub const fn name(self) -> &'static str {
-                match self { Self::Custom => "", $(Self::$variant => $name,)* }
+                Self::NAMES[self as usize]
             }
 
             /// Envoy holds this header "inline": repeated lines are joined with a comma.
             #[inline]
             pub const fn is_inline(self) -> bool {
-                match self { $($(Self::$variant => header_ids!(@inline $kind),)?)* _ => false }
+                Self::INLINE.has(self)
             }
 
             /// `:method`, `:path`, … : never written as a header line on HTTP/1.
@@ -31,6 +33,13 @@ macro_rules! header_ids {
             }
 
             const ALL: &[HeaderId] = &[$(Self::$variant),*];
+            const NAMES: [&str; Self::ALL.len() + 1] = ["", $($name),*];
+
+            const INLINE: HeaderSet = {
+                let mut names = HeaderSet::EMPTY;
+                $($(if header_ids!(@inline $kind) { names.add(Self::$variant); })?)*
+                names
+            };
 
             /// Every well-known name.
             pub fn all() -> impl Iterator<Item = HeaderId> {
@@ -139,7 +148,7 @@ header_ids! {
     RequestId = "x-request-id": inline,
 }
 
-/// The header map keeps one bit per name in a `u128`, `Custom` included.
+/// A [`HeaderSet`] has 128 bits, one for each name, `Custom` included.
 const _: () = assert!(HeaderId::ALL.len() < 128);
 
 /// Names by a hash without collisions. A new name takes care of itself: the seed is searched for at build time.

@@ -5,14 +5,14 @@ use crate::{ConfigError, error::required};
 use envoy_api::pb::envoy::config::core::v3 as core;
 use std::sync::Arc;
 
-/// A key that is followed; reading it is one atomic load, and none if nothing can override it.
+/// A key that is followed; reading it is one atomic load while nothing overrides it.
 #[derive(Clone, Debug, Default)]
 struct Followed(Option<Arc<Cell>>);
 
 impl Followed {
     #[inline]
     fn read<T>(&self, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
-        read(self.0.as_ref()?.load().as_deref()?)
+        self.0.as_ref()?.read(read)
     }
 }
 

@@ -21,7 +21,13 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release},
+        },
+    },
 };
 
 const DISK: Fate = Fate::Rejected("use static_layer: runtime directories are not watched");
@@ -74,7 +80,35 @@ struct Layer {
 }
 
 /// The final value of one key, shared by all handles of it.
-type Cell = ArcSwapOption<Value>;
+#[derive(Debug)]
+struct Cell {
+    /// There is a value: most keys have none, and whoever reads them is to look no further.
+    set: AtomicBool,
+    value: ArcSwapOption<Value>,
+}
+
+impl Cell {
+    fn new(value: Option<Value>) -> Self {
+        Self {
+            set: AtomicBool::new(value.is_some()),
+            value: ArcSwapOption::from(value.map(Arc::new)),
+        }
+    }
+
+    fn store(&self, value: Option<Value>) {
+        let set = value.is_some();
+        self.value.store(value.map(Arc::new));
+        self.set.store(set, Release);
+    }
+
+    #[inline]
+    fn read<T>(&self, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
+        match self.set.load(Acquire) {
+            true => read(self.value.load().as_deref()?),
+            false => None,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -240,7 +274,7 @@ impl Runtime {
         if let Some(cell) = state.cells.get(key).and_then(Weak::upgrade) {
             return Some(cell);
         }
-        let cell = Arc::new(Cell::from(state.value(key).cloned().map(Arc::new)));
+        let cell = Arc::new(Cell::new(state.value(key).cloned()));
         state.cells.retain(|_, cell| cell.strong_count() > 0);
         state.cells.insert(key.into(), Arc::downgrade(&cell));
         Some(cell)
@@ -250,7 +284,7 @@ impl Runtime {
     fn publish(&self, state: &mut State) {
         for (key, cell) in &state.cells {
             if let Some(cell) = cell.upgrade() {
-                cell.store(state.value(key).cloned().map(Arc::new));
+                cell.store(state.value(key).cloned());
             }
         }
         let keys: std::collections::BTreeSet<_> = state.keys().collect();

@@ -26,14 +26,14 @@ pub(super) struct StreamEnd {
 /// Runs it.
 pub(super) async fn run(
     mut connection: Connection,
-    messages: Box<Messages>,
+    mut messages: Box<Messages>,
     head: Result<RequestHead, HeadError>,
     stats: &Http2Stats,
 ) -> StreamEnd {
     let begin = Instant::now();
     let malformed = head.as_ref().is_err_and(|error| error.is_malformed());
     {
-        let mut stream = ActiveStream::new(&mut connection, messages);
+        let mut stream = ActiveStream::new(&mut connection, &mut messages);
         match head {
             Ok(head) => {
                 stream.run(&head).await;
@@ -41,6 +41,7 @@ pub(super) async fn run(
             Err(error) => stream.refuse(error),
         }
     }
+    messages.give_back();
     let mut end = StreamEnd {
         premature: false,
         malformed,

@@ -225,7 +225,7 @@ impl Forwarding {
         stream.info.upstream.decompressed_header_bytes_sent = exchange.header_bytes_sent();
         if stream.request_complete {
             log_encoded(&stream.info);
-            stream.info.timing.upstream_tx_end = Some(stream.info.elapsed());
+            stream.info.timing.upstream_tx_end = stream.info.timing.upstream_tx_begin;
         }
         for piece in queue {
             exchange.send_data(piece);

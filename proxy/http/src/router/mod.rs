@@ -71,7 +71,7 @@ impl RouterConfig {
 
 /// What became of a request.
 pub(crate) enum Outcome {
-    Response(Box<UpstreamResponse>),
+    Response(UpstreamResponse),
     Reply(LocalReply),
     /// The client is gone, or its request broke off.
     Disconnected(RequestError),
@@ -136,12 +136,12 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                     forwarding.watch_response(stream);
                     let ended = exchange.response_complete();
                     let response = UpstreamResponse {
-                        exchange: *exchange,
+                        exchange,
                         status,
                         ended,
                         forwarding,
                     };
-                    return Outcome::Response(Box::new(response));
+                    return Outcome::Response(response);
                 }
             },
             AttemptEnd::Reset {
@@ -186,7 +186,7 @@ enum Next {
 
 impl Forwarding {
     /// Resolves the cluster and prepares the request head.
-    fn begin(stream: &mut ActiveStream<'_>) -> Result<Self, Box<LocalReply>> {
+    fn begin(stream: &mut ActiveStream<'_>) -> Result<Box<Self>, Box<LocalReply>> {
         let hcm = stream.connection.hcm.clone();
         let Some(config) = hcm.filters.router else {
             return Err(Box::new(LocalReply::new(404, "", "route_not_found")));
@@ -256,7 +256,8 @@ impl Forwarding {
         } else {
             0
         };
-        Ok(Self {
+        // In a box from the start: it goes from the wait for the head to that for the body.
+        Ok(Box::new(Self {
             priority: forward.priority,
             cluster,
             host: None,
@@ -274,7 +275,7 @@ impl Forwarding {
             timeout_retry: false,
             in_flight: false,
             route,
-        })
+        }))
     }
 
     fn forward(&self) -> Option<&Forward> {

@@ -11,11 +11,11 @@ use std::borrow::Cow;
 /// The head has been received; the body follows on the exchange.
 #[derive(Debug)]
 pub struct UpstreamResponse {
-    pub exchange: ClientExchange,
+    pub exchange: Box<ClientExchange>,
     pub status: u16,
     /// The body has been read to its end.
     pub ended: bool,
-    pub(super) forwarding: Forwarding,
+    pub(super) forwarding: Box<Forwarding>,
 }
 
 impl UpstreamResponse {
@@ -35,7 +35,7 @@ impl UpstreamResponse {
             let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
             let Forwarding {
                 charge, cluster, ..
-            } = &self.forwarding;
+            } = &*self.forwarding;
             charge.time(cluster, millis);
         }
         if self.exchange.has_surplus() {

@@ -60,7 +60,7 @@ pub(crate) enum RequestEvent {
 /// One request and its response on a downstream connection.
 pub(crate) struct ActiveStream<'a> {
     pub connection: &'a mut Connection,
-    pub messages: Box<Messages>,
+    pub messages: &'a mut Messages,
     pub info: StreamInfo,
     pub route: Option<RouteMatch>,
     pub deadlines: Deadlines,
@@ -91,7 +91,7 @@ enum Step {
 }
 
 impl<'a> ActiveStream<'a> {
-    pub fn new(connection: &'a mut Connection, messages: Box<Messages>) -> Self {
+    pub fn new(connection: &'a mut Connection, messages: &'a mut Messages) -> Self {
         let hcm = &connection.hcm;
         let now = Instant::now();
         let info = StreamInfo::new(
@@ -538,7 +538,6 @@ impl Drop for ActiveStream<'_> {
         }
         self.connection.hcm.stats.downstream_rq_active.dec();
         self.connection.consumed = self.connection.codec.bytes_consumed();
-        std::mem::take(&mut self.messages).give_back();
     }
 }
 

@@ -20,10 +20,7 @@ const FLUSH_AT: usize = 64 * 1024;
 
 impl ActiveStream<'_> {
     /// Streams an upstream's response to the client, and what is left of the request to the upstream.
-    pub(super) async fn proxy_response(
-        &mut self,
-        mut upstream: Box<UpstreamResponse>,
-    ) -> Option<Close> {
+    pub(super) async fn proxy_response(&mut self, mut upstream: UpstreamResponse) -> Option<Close> {
         let end = upstream.exchange.response_complete();
         // The response head has just been read.
         let now = self.info.timing.upstream_rx_begin;
@@ -33,7 +30,13 @@ impl ActiveStream<'_> {
             self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
             return self.reset_response();
         }
-        let result = poll_fn(|cx| self.poll_response(cx, &mut upstream)).await;
+        let mut waited = false;
+        let result = poll_fn(|cx| {
+            let result = self.poll_response(cx, &mut upstream, waited);
+            waited = true;
+            result
+        })
+        .await;
         match result {
             ResponseEnd::Complete => {
                 self.info
@@ -62,6 +65,7 @@ impl ActiveStream<'_> {
         &mut self,
         cx: &mut Context<'_>,
         upstream: &mut UpstreamResponse,
+        waited: bool,
     ) -> Poll<ResponseEnd> {
         let mut moved = false;
         let end = loop {
@@ -103,7 +107,11 @@ impl ActiveStream<'_> {
                     }
                     Poll::Ready(Ok(event)) => {
                         upstream.ended = true;
-                        self.info.timing.upstream_rx_end = Some(self.info.start.elapsed());
+                        // What came with the head needs no look at the clock of its own.
+                        self.info.timing.upstream_rx_end = match waited {
+                            true => Some(self.info.elapsed()),
+                            false => self.info.timing.upstream_rx_begin,
+                        };
                         let trailers = matches!(event, BodyEvent::Trailers);
                         if trailers {
                             self.connection.hcm.clone().filters.encode_trailers(self);

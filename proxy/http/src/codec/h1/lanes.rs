@@ -1,6 +1,6 @@
 //! Sixteen bytes of a head at once: one bit per byte for what ends a line and for what must not be there.
 
-use wide::{CmpEq, u8x16};
+use wide::u8x16;
 
 /// Bytes looked at in one step.
 pub(super) const LANES: usize = 16;

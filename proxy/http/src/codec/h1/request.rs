@@ -91,6 +91,9 @@ impl RequestParser {
         if self.line.is_none()
             && let Some(first) = self.lines.first(buf)
         {
+            if self.lines.found().forbidden && has_forbidden(first) {
+                return Err(CodecError::INVALID_CHARACTERS);
+            }
             self.line = Some(RequestLine::parse(first, settings)?);
         }
         let Some(length) = scan? else {
@@ -124,9 +127,6 @@ fn skip_line_ends(buf: &mut BytesMut) {
 impl RequestLine {
     /// Parts are separated by runs of blanks. No version at all is HTTP/0.9, which Envoy treats as 1.0.
     fn parse(line: &[u8], settings: &Http1Settings) -> Result<Self, CodecError> {
-        if has_forbidden(line) {
-            return Err(CodecError::INVALID_CHARACTERS);
-        }
         let method_end = token_length(line);
         let method_bytes = line.get(..method_end).unwrap_or_default();
         let method = Method::from_bytes(method_bytes);
