@@ -152,6 +152,11 @@ impl DrainDecision {
         }
     }
 
+    /// `/healthcheck/fail` was called, whatever that means for the listener.
+    pub fn health_checks_fail(&self) -> bool {
+        self.manager.flags.load(Relaxed) & UNHEALTHY != 0
+    }
+
     /// Whether this response is to ask its connection to close.
     pub fn drain_close(&self) -> bool {
         let flags = self.manager.flags.load(Relaxed) & self.mask;

@@ -13,6 +13,7 @@ mod http2;
 pub mod local_reply;
 pub mod normalize;
 mod path;
+mod referer;
 mod request_headers;
 mod request_id;
 mod response_headers;

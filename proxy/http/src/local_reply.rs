@@ -19,6 +19,8 @@ pub struct LocalReply {
     pub grpc_status: Option<u32>,
     /// Neither the route nor gRPC changes it.
     pub as_is: bool,
+    /// The route adds its headers.
+    pub route_headers: bool,
     /// What is added behind the headers of the route.
     pub amend: Option<Box<Amendment>>,
 }
@@ -62,6 +64,7 @@ impl LocalReply {
             headers: Vec::new(),
             grpc_status: None,
             as_is: false,
+            route_headers: true,
             amend: None,
         }
     }

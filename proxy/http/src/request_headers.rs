@@ -3,6 +3,7 @@
 //! Who the client is (`x-forwarded-for`), whether it is internal, which of Envoy's own headers it may send, and the
 //! request id are decided here, once, for everything behind.
 
+use crate::referer;
 use crate::{hop_by_hop, request_id};
 use outrigger_core::{
     Address, ConnectionInfo, HeaderId, HeaderMap, HeaderName, HeaderSet, matcher::CidrList,
@@ -123,6 +124,10 @@ pub fn mutate(
         headers.set(HeaderId::EnvoyInternal, b"true");
     } else {
         remove_control_headers(headers, edge, internal_only);
+    }
+    let referer = headers.get(HeaderId::Referer);
+    if referer.is_some_and(|value| !referer::is_valid(value)) {
+        headers.remove(HeaderId::Referer);
     }
     if let Some(user_agent) = &config.user_agent {
         headers.set(

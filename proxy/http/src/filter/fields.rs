@@ -10,6 +10,31 @@ const NO_FORMAT: &str = "descriptor_value is no format, as it is in Envoy by def
 /// The filters' messages.
 pub const FIELDS: &[Message] = &[
     Message {
+        name: "envoy.extensions.filters.http.buffer.v3.Buffer",
+        fields: &[("max_request_bytes", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+        fields: &[("disabled", USED), ("buffer", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.csrf.v3.CsrfPolicy",
+        fields: &[
+            ("filter_enabled", USED),
+            ("shadow_enabled", USED),
+            ("additional_origins", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        fields: &[
+            ("pass_through_mode", USED),
+            ("cache_time", USED),
+            ("cluster_min_healthy_percentages", USED),
+            ("headers", USED),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.http.cors.v3.Cors",
         fields: &[],
     },

@@ -5,10 +5,13 @@
 //! so with [`Decision::Pause`], and only then is there a future (`stream/pause.rs`). Its per-route overrides are compiled
 //! with the route table.
 
+pub mod buffer;
 pub mod cors;
+pub mod csrf;
 pub mod fault;
 mod fields;
 pub mod header_mutation;
+pub mod health_check;
 pub mod local_ratelimit;
 mod query_mutation;
 pub mod rbac;
@@ -24,10 +27,13 @@ pub use stream_rate_limiter::StreamRateLimiter;
 use crate::{
     local_reply::LocalReply, route::RouteMatch, router::RouterConfig, stream::ActiveStream,
 };
+use buffer::Buffer;
 use cors::Cors;
+use csrf::Csrf;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use health_check::HealthCheck;
 use local_ratelimit::LocalRateLimit;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
@@ -48,6 +54,12 @@ pub enum Decision<P = Pause> {
 #[derive(Clone, Copy, Debug)]
 pub enum Pause {
     For(Duration),
+    /// For the whole request: so many bytes of it at most, more is answered 413.
+    WholeRequest {
+        limit: usize,
+    },
+    /// For the end of a request that nobody wants.
+    EndOfRequest,
 }
 
 /// The filter at this place waits.
@@ -82,9 +94,12 @@ impl FilterContext<'_> {
 /// One configured filter before the router.
 #[derive(Debug)]
 enum HttpFilter {
+    Buffer(Buffer),
     Cors(Cors),
+    Csrf(Csrf),
     Fault(Fault),
     HeaderMutation(HeaderMutation),
+    HealthCheck(Box<HealthCheck>),
     LocalRateLimit(LocalRateLimit),
     Rbac(Box<Rbac>),
 }
@@ -175,7 +190,9 @@ impl FilterChain {
     /// The filter at this place has waited enough: asks it, then those behind it.
     pub(crate) fn resume(&self, stream: &mut ActiveStream<'_>, place: usize) -> Decision<Paused> {
         let decision = match self.filters.get(place) {
+            Some((_, HttpFilter::Buffer(filter))) => filter.resume(stream),
             Some((at, HttpFilter::Fault(filter))) => filter.resume(at, stream),
+            Some((_, HttpFilter::HealthCheck(filter))) => filter.resume(stream),
             _ => Decision::Continue,
         };
         match decision {
@@ -191,12 +208,15 @@ impl FilterChain {
                 continue;
             }
             let decision = match filter {
+                HttpFilter::Buffer(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
+                HttpFilter::Csrf(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Fault(filter) => filter.decode_headers(at, stream),
                 HttpFilter::HeaderMutation(filter) => {
                     filter.decode_headers(&at.name, stream);
                     Decision::Continue
                 }
+                HttpFilter::HealthCheck(filter) => filter.decode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Rbac(filter) => filter.decode_headers(at, stream),
             };
@@ -220,8 +240,12 @@ impl FilterChain {
             }
             match filter {
                 HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
-                HttpFilter::Fault(_) | HttpFilter::Rbac(_) => {}
+                HttpFilter::Buffer(_)
+                | HttpFilter::Csrf(_)
+                | HttpFilter::Fault(_)
+                | HttpFilter::Rbac(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
+                HttpFilter::HealthCheck(filter) => filter.encode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }
         }

@@ -1,18 +1,26 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::{FilterContext, HttpFilter, cors, fault, header_mutation, local_ratelimit, rbac};
+use super::{
+    FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, health_check,
+    local_ratelimit, rbac,
+};
 use crate::{
     route::{FilterOverride, PerFilterConfig},
     router::RouterConfig,
 };
+use buffer::Buffer;
 use cors::Cors;
+use csrf::Csrf;
 use envoy_api::{
     Message, Name,
     pb::envoy::extensions::filters::{
         http::{
+            buffer::v3::{Buffer as BufferProto, BufferPerRoute},
             cors::v3::CorsPolicy,
+            csrf::v3::CsrfPolicy,
             fault::v3::HttpFault,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
+            health_check::v3::HealthCheck as HealthCheckProto,
             local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
             rbac::v3::{Rbac as RbacProto, RbacPerRoute},
             router::v3::Router,
@@ -24,6 +32,7 @@ use envoy_api::{
 };
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use health_check::HealthCheck;
 use local_ratelimit::LocalRateLimit;
 use outrigger_core::{
     ConfigError,
@@ -46,9 +55,25 @@ struct Kind {
 
 const KINDS: &[Kind] = &[
     Kind {
+        type_name: "envoy.extensions.filters.http.buffer.v3.Buffer",
+        extension: "envoy.filters.http.buffer",
+        compile: |config, _| {
+            let filter = Buffer::compile(&open::<BufferProto>(config)?)?;
+            Ok(HttpFilter::Buffer(filter))
+        },
+    },
+    Kind {
         type_name: "envoy.extensions.filters.http.cors.v3.Cors",
         extension: "envoy.filters.http.cors",
         compile: |_, context| Ok(HttpFilter::Cors(Cors::compile(context))),
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.csrf.v3.CsrfPolicy",
+        extension: "envoy.filters.http.csrf",
+        compile: |config, context| {
+            let filter = Csrf::compile(&open::<CsrfPolicy>(config)?, context)?;
+            Ok(HttpFilter::Csrf(filter))
+        },
     },
     Kind {
         type_name: "envoy.extensions.filters.http.fault.v3.HTTPFault",
@@ -64,6 +89,14 @@ const KINDS: &[Kind] = &[
         compile: |config, _| {
             let filter = HeaderMutation::compile(&open::<HeaderMutationProto>(config)?)?;
             Ok(HttpFilter::HeaderMutation(filter))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        extension: "envoy.filters.http.health_check",
+        compile: |config, context| {
+            let filter = HealthCheck::compile(&open::<HealthCheckProto>(config)?, context)?;
+            Ok(HttpFilter::HealthCheck(Box::new(filter)))
         },
     },
     Kind {
@@ -94,6 +127,12 @@ impl PerFilterConfig for Overrides<'_> {
     fn compile(&self, _name: &str, config: &Any) -> Result<Option<FilterOverride>, ConfigError> {
         let runtime = &self.0.context.runtime;
         match type_name(&config.type_url) {
+            "envoy.extensions.filters.http.buffer.v3.BufferPerRoute" => {
+                buffer::compile_override(&open::<BufferPerRoute>(config)?).map(Some)
+            }
+            "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => {
+                csrf::compile_override(&open::<CsrfPolicy>(config)?, runtime).map(Some)
+            }
             "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
                 cors::compile_override(&open::<CorsPolicy>(config)?, runtime).map(Some)
             }

@@ -9,6 +9,8 @@ pub enum FilterState {
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
     Fault(ActiveFault),
+    /// The request is a health check.
+    HealthCheck,
     /// The bucket that the response tells about.
     LocalRateLimit(Arc<TokenBucket>),
 }

@@ -30,20 +30,22 @@ macro_rules! counted {
 }
 
 impl Charge {
-    /// `internal`: the request came from inside the mesh; `grpc`: it is a gRPC request.
+    /// `internal`: the request came from inside the mesh; `grpc`: it is a gRPC request; `counted`: it is no health check,
+    /// whose response nobody counts.
     pub(super) fn new(
         config: RouterConfig,
         virtual_cluster: Option<&VirtualCluster>,
         route: Option<&Arc<RequestStats>>,
         internal: bool,
         grpc: bool,
+        counted: bool,
     ) -> Self {
         Self {
             requests: [
                 virtual_cluster.map(|cluster| cluster.stats.clone()),
                 route.cloned(),
             ],
-            dynamic: config.dynamic_stats,
+            dynamic: config.dynamic_stats && counted,
             kind: ResponseKind {
                 internal,
                 canary: false,

@@ -216,7 +216,9 @@ impl Forwarding {
         let virtual_cluster = route.virtual_host.virtual_cluster(&stream.messages.request);
         stream.info.virtual_cluster = virtual_cluster.and_then(|found| found.name.clone());
         let own = route.route.stats.as_ref();
-        let charge = Charge::new(config, virtual_cluster, own, stream.internal, stream.grpc);
+        let counted = !stream.info.health_check;
+        let (internal, grpc) = (stream.internal, stream.grpc);
+        let charge = Charge::new(config, virtual_cluster, own, internal, grpc, counted);
         if cluster.in_maintenance(stream.info.stream_id) {
             cluster.stats.upstream_rq_maintenance_mode.inc();
             charge.reply(&cluster, 503);

@@ -222,6 +222,11 @@ impl<'a> ActiveStream<'a> {
         }
     }
 
+    /// The client has sent the whole request.
+    pub fn is_received(&self) -> bool {
+        self.received
+    }
+
     /// The last byte of the request has arrived.
     fn receive_end(&mut self, now: Duration) {
         log_debug!("http", &self.info => "request end stream timestamp recorded");
@@ -282,13 +287,21 @@ impl<'a> ActiveStream<'a> {
             Decision::Continue => self.take_route(),
             Decision::Reply(reply) => {
                 router::name_cluster(self);
-                Step::Reply(*reply)
+                self.filter_reply(*reply)
             }
             Decision::Pause(paused) => {
                 router::name_cluster(self);
                 Step::Paused(paused)
             }
         }
+    }
+
+    /// A filter's own answer. Only a route to a cluster adds headers to it.
+    fn filter_reply(&self, mut reply: LocalReply) -> Step {
+        let found = self.route.as_ref();
+        reply.route_headers =
+            found.is_some_and(|found| matches!(found.route.action, Action::Forward(_)));
+        Step::Reply(reply)
     }
 
     /// The router's own decisions that need no upstream.
@@ -338,7 +351,9 @@ impl<'a> ActiveStream<'a> {
         }
         let (route, request, info) = (&self.route, &self.messages.request, &self.info);
         let body = reply.write_head(self.grpc, &mut self.messages.response, |head| {
-            if let Some(found) = route {
+            if let Some(found) = route
+                && reply.route_headers
+            {
                 found.finalize_response_headers(head, request, info);
             }
             if let Some(amend) = &reply.amend {
@@ -426,8 +441,10 @@ impl<'a> ActiveStream<'a> {
         self.info.response_code = code;
         self.response_started = true;
         self.info.timing.downstream_tx_begin = Some(now);
-        hcm.stats.charge_response(code);
-        hcm.listener_stats.charge_response(code);
+        if !self.info.health_check {
+            hcm.stats.charge_response(code);
+            hcm.listener_stats.charge_response(code);
+        }
         log_debug!("http", &self.info => "encoding headers via codec (end_stream={end}):\n{}",
             Headers(&self.messages.response));
         let to = self.response_context();

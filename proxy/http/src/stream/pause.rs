@@ -4,6 +4,7 @@ use super::{ActiveStream, Expired, RequestEvent, Step};
 use crate::{
     codec::h1::server::RequestError,
     filter::{Decision, Pause, Paused},
+    local_reply::LocalReply,
 };
 use std::{future::poll_fn, task::Poll};
 use tokio::time::Instant;
@@ -13,6 +14,8 @@ enum Wait {
     Over,
     Expired(Expired),
     Failed(RequestError),
+    /// The body is larger than the filter allows.
+    TooLarge,
 }
 
 impl ActiveStream<'_> {
@@ -24,25 +27,46 @@ impl ActiveStream<'_> {
                 Wait::Over => {}
                 Wait::Expired(expired) => return Step::Reply(self.expired_reply(expired)),
                 Wait::Failed(error) => return Step::Disconnected(error),
+                Wait::TooLarge => {
+                    hcm.stats.downstream_rq_too_large.inc();
+                    return Step::Reply(LocalReply::new(
+                        413,
+                        "Payload Too Large",
+                        "request_payload_too_large",
+                    ));
+                }
             }
             match hcm.filters.resume(self, paused.place) {
                 Decision::Continue => return self.take_route(),
-                Decision::Reply(reply) => return Step::Reply(*reply),
+                Decision::Reply(reply) => return self.filter_reply(*reply),
                 Decision::Pause(again) => paused = again,
             }
         }
     }
 
     async fn wait(&mut self, pause: &Pause) -> Wait {
-        let (until, limit) = match pause {
-            Pause::For(time) => (
-                Some(Instant::now() + *time),
-                self.connection.hcm.buffer_limit,
-            ),
+        let buffer_limit = self.connection.hcm.buffer_limit;
+        let (until, limit, keep, whole) = match pause {
+            Pause::For(time) => (Some(Instant::now() + *time), buffer_limit, true, false),
+            Pause::WholeRequest { limit } => (None, *limit, true, true),
+            Pause::EndOfRequest => (None, buffer_limit, false, true),
         };
         poll_fn(|cx| {
-            if let Poll::Ready(RequestEvent::Failed(error)) = self.poll_hold(cx, limit) {
-                return Poll::Ready(Wait::Failed(error));
+            loop {
+                if let Poll::Ready(RequestEvent::Failed(error)) = self.poll_hold(cx, limit) {
+                    return Poll::Ready(Wait::Failed(error));
+                }
+                let full = self.messages.held.len() > limit;
+                if whole && keep && full {
+                    return Poll::Ready(Wait::TooLarge);
+                }
+                if whole && self.received {
+                    return Poll::Ready(Wait::Over);
+                }
+                if keep || !full {
+                    break;
+                }
+                self.messages.held.discard();
             }
             if self.received && self.connection.codec.poll_closed(cx).is_ready() {
                 return Poll::Ready(Wait::Failed(RequestError::Closed));

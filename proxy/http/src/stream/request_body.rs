@@ -23,6 +23,12 @@ impl HeldBody {
         self.len
     }
 
+    /// Forgets the bytes, not that there was an end.
+    pub(super) fn discard(&mut self) {
+        self.pieces.clear();
+        self.len = 0;
+    }
+
     fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         self.pieces.push_back(piece);
@@ -35,8 +41,7 @@ impl HeldBody {
     }
 
     pub(super) fn clear(&mut self) {
-        self.pieces.clear();
-        self.len = 0;
+        self.discard();
         self.end = None;
     }
 }
