@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use outrigger_tests::admin;
 use outrigger_tests::ports;
 use outrigger_tests::process::Role;
 use outrigger_tests::running::Running;
@@ -116,6 +117,71 @@ fn hup_is_ignored_and_usr1_opens_the_logs_again() {
         until("lines are lost", || lines(&old) + lines(&log) == 2 + sent);
         assert!(proxy.process.ended().is_none(), "{role:?}");
     }
+}
+
+/// What `/runtime` and the stats of the runtime say.
+fn runtime(port: u16) -> (serde_json::Value, String) {
+    let text = |path| admin::get(port, path).unwrap().text();
+    let values = serde_json::from_str(&text("/runtime")).unwrap();
+    (values, text("/stats?filter=^runtime"))
+}
+
+/// Starts with values in a directory, then puts another directory in its place.
+fn values_on_the_disk(role: Role) -> [(serde_json::Value, String); 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let publish = |version: &str| {
+        std::os::unix::fs::symlink(version, root.join("new")).unwrap();
+        std::fs::rename(root.join("new"), root.join("current")).unwrap();
+    };
+    write("v1/all/a/b", "12\n");
+    write("v1/all/comment", "# a comment\n  7  \n");
+    write("v1/all/lines", "one\n\ntwo\n# a comment\nthree \n\n");
+    write("v1/all/last_comment", "1\n# a comment\n");
+    write("v1/all/nothing", "");
+    write("v1/all/bool", "true");
+    write(
+        "v1/all/fraction",
+        "{numerator: 3, denominator: TEN_THOUSAND}",
+    );
+    write("v1/differential/a/b", "99");
+    write("v2/all/a/b", "13");
+    publish("v1");
+    let link = root.join("current");
+    let layer = |name: &str, rest: &str| {
+        let link = link.display();
+        format!("{{name: {name}, disk_layer: {{symlink_root: {link}, {rest}}}}}")
+    };
+    let layers = [
+        "{name: static, static_layer: {a.b: 1, c: 5}}".to_owned(),
+        layer("all", "subdirectory: all"),
+        layer("cluster", "append_service_cluster: true"),
+        layer("missing", "subdirectory: nowhere"),
+        "{name: admin, admin_layer: {}}".to_owned(),
+    ];
+    let layers = layers.join(", ");
+    let short = format!("{HTTP}\nbootstrap: {{layered_runtime: {{layers: [{layers}]}}}}\n");
+    let proxy = Running::start(role, &short, &[("up", ports::free().unwrap())]).unwrap();
+    let admin = proxy.port("admin").unwrap();
+    let before = runtime(admin);
+    publish("v2");
+    // Each of the three layers sees the link being replaced.
+    until("other values are not seen", || {
+        let (values, stats) = runtime(admin);
+        values["entries"]["a.b"]["final_value"] == "13" && stats.contains("load_success: 5")
+    });
+    [before, runtime(admin)]
+}
+
+#[test]
+fn values_of_the_runtime_are_read_from_the_disk() {
+    let [envoy, outrigger] = BOTH.map(values_on_the_disk);
+    assert_eq!(envoy, outrigger);
 }
 
 const BIG: usize = 100 << 20;

@@ -128,10 +128,10 @@ fn ignored_fields_are_reported() {
 
 #[test]
 fn runtime_layers_are_accepted() {
-    let yaml = "{layered_runtime: {layers: [{name: a, static_layer: {k: 1}}, {name: b, admin_layer: {}}]}}";
+    let yaml = "{layered_runtime: {layers: [{name: a, static_layer: {k: 1}}, {name: b, admin_layer: {}}, {name: c, disk_layer: {symlink_root: /x}}]}}";
     let bootstrap = load_with(&["--config-yaml", yaml]).unwrap();
     assert!(bootstrap.ignored.is_empty());
-    assert_eq!(bootstrap.proto.layered_runtime.unwrap().layers.len(), 2);
-    let disk = "{layered_runtime: {layers: [{name: a, disk_layer: {symlink_root: /x}}]}}";
-    assert!(wrong(&["--config-yaml", disk])[0].contains("disk_layer"));
+    assert_eq!(bootstrap.proto.layered_runtime.unwrap().layers.len(), 3);
+    let rtds = "{layered_runtime: {layers: [{name: a, rtds_layer: {name: x}}]}}";
+    assert!(wrong(&["--config-yaml", rtds])[0].contains("rtds_layer"));
 }

@@ -57,7 +57,9 @@ pub fn context(
     }
     let settings = Settings::compile(proto, &options.stats_tags)?;
     let stats = Store::new(settings);
-    let runtime = Runtime::compile(proto.layered_runtime.as_ref(), &stats).at("layered_runtime")?;
+    let local_info = local_info(proto.node.as_ref(), options);
+    let runtime = proto.layered_runtime.as_ref();
+    let runtime = Runtime::compile(runtime, &local_info.cluster, &stats).at("layered_runtime")?;
     let mut logs = ManagerSettings {
         flush_interval: options.file_flush_interval,
         ..ManagerSettings::default()
@@ -69,7 +71,7 @@ pub fn context(
     }
     Ok(Arc::new(Context {
         concurrency: options.concurrency,
-        local_info: local_info(proto.node.as_ref(), options),
+        local_info,
         runtime: Arc::new(runtime),
         log_manager: Arc::new(Manager::new(logs, &stats)),
         stats: Arc::new(stats),

@@ -42,7 +42,7 @@ mod tests {
                 .unwrap();
         let (message, _) = load(&descriptor, Format::Yaml, yaml.as_bytes()).unwrap();
         let proto: LayeredRuntime = to_typed(&message).unwrap();
-        let runtime = Runtime::compile(Some(&proto), &Store::default()).unwrap();
+        let runtime = Runtime::compile(Some(&proto), "", &Store::default()).unwrap();
         let limit = global_limit(None, &runtime);
         assert_eq!(limit.max(), u64::MAX);
         runtime.modify([(KEY, "7")]).unwrap();

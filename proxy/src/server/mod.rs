@@ -156,6 +156,8 @@ async fn serve_on_main(
         tokio::spawn(admin.serve(state, admin_limit));
     }
     drop(bootstrap);
+    let runtime = parts.context.runtime.clone();
+    tokio::spawn(async move { runtime.watch().await });
     tokio::select! {
         () = parts.clusters.warm() => {}
         () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}

@@ -55,7 +55,7 @@ fn services() -> LogServices {
     };
     LogServices {
         manager: Arc::default(),
-        runtime: Arc::new(Runtime::compile(Some(&proto), &Store::default()).unwrap()),
+        runtime: Arc::new(Runtime::compile(Some(&proto), "", &Store::default()).unwrap()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A user of a key holds a handle that was made when its configuration was compiled; reading it costs one atomic load and
 //! never a lookup by name.
 
+mod disk;
 mod handle;
 mod value;
 
@@ -16,11 +17,13 @@ use crate::{
     stats::Store,
 };
 use arc_swap::ArcSwapOption;
+use disk::Watch;
 use envoy_api::pb::envoy::config::bootstrap::v3::{LayeredRuntime, runtime_layer::LayerSpecifier};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    path::PathBuf,
     sync::{
         Arc, Weak,
         atomic::{
@@ -30,7 +33,6 @@ use std::{
     },
 };
 
-const DISK: Fate = Fate::Rejected("use static_layer: runtime directories are not watched");
 const RTDS: Fate = Fate::Rejected("use static_layer: runtime discovery is not supported");
 
 /// The fields of the messages that [`Runtime::compile`] reads.
@@ -44,9 +46,17 @@ pub const FIELDS: &[Message] = &[
         fields: &[
             ("name", USED),
             ("static_layer", USED),
-            ("disk_layer", DISK),
+            ("disk_layer", USED),
             ("admin_layer", USED),
             ("rtds_layer", RTDS),
+        ],
+    },
+    Message {
+        name: "envoy.config.bootstrap.v3.RuntimeLayer.DiskLayer",
+        fields: &[
+            ("symlink_root", USED),
+            ("subdirectory", USED),
+            ("append_service_cluster", USED),
         ],
     },
     Message {
@@ -76,6 +86,10 @@ struct Layer {
     name: String,
     /// Changed by `/runtime_modify`.
     admin: bool,
+    /// Where its values are, if they are on the disk.
+    disk: Option<PathBuf>,
+    /// A layer whose directory does not exist, or cannot be read, is none.
+    present: bool,
     values: BTreeMap<String, Value>,
 }
 
@@ -125,6 +139,29 @@ impl State {
             .find_map(|layer| layer.values.get(key))
     }
 
+    fn present(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(|layer| layer.present)
+    }
+
+    /// Reads the layers on the disk again. Tells how many there are, and how many could not be read.
+    fn read_disks(&mut self) -> (usize, usize) {
+        let (mut found, mut failed) = (0, 0);
+        for layer in &mut self.layers {
+            let Some(path) = &layer.disk else { continue };
+            let read = disk::read(path);
+            if let Err(error) = &read {
+                failed += 1;
+                tracing::debug!(target: "runtime",
+                    "error loading runtime values for layer {} from disk: {error}", layer.name);
+            }
+            let values = read.ok().flatten();
+            layer.present = values.is_some();
+            found += usize::from(layer.present);
+            layer.values = values.unwrap_or_default();
+        }
+        (found, failed)
+    }
+
     fn keys(&self) -> impl Iterator<Item = &String> {
         self.layers.iter().flat_map(|layer| layer.values.keys())
     }
@@ -134,6 +171,8 @@ impl State {
 #[derive(Default)]
 pub struct Runtime {
     state: Mutex<State>,
+    /// Of the layers on the disk, if there are any.
+    watch: Option<Watch>,
     stats: Arc<RuntimeStats>,
 }
 
@@ -161,8 +200,14 @@ pub struct DumpEntry {
 
 impl Runtime {
     /// Compiles `bootstrap.layered_runtime`; without one there is no layer, and nothing can be overridden.
-    pub fn compile(proto: Option<&LayeredRuntime>, stats: &Store) -> Result<Self, ConfigError> {
+    /// `service_cluster` is that of the node.
+    pub fn compile(
+        proto: Option<&LayeredRuntime>,
+        service_cluster: &str,
+        stats: &Store,
+    ) -> Result<Self, ConfigError> {
         let mut layers: Vec<Layer> = Vec::new();
+        let mut watch = None;
         for (index, layer) in proto.iter().flat_map(|p| &p.layers).enumerate() {
             if layers.iter().any(|known| known.name == layer.name) {
                 return Err(ConfigError::new(format!(
@@ -171,13 +216,21 @@ impl Runtime {
                 )));
             }
             let mut values = BTreeMap::new();
+            let mut disk = None;
             let admin = match &layer.layer_specifier {
                 Some(LayerSpecifier::StaticLayer(fields)) => {
                     value::flatten(fields, "", &mut values).at_index("layers", index)?;
                     false
                 }
                 Some(LayerSpecifier::AdminLayer(_)) => true,
-                Some(LayerSpecifier::DiskLayer(_)) => return Err(rejected(DISK, index)),
+                Some(LayerSpecifier::DiskLayer(proto)) => {
+                    follow(&mut watch, &proto.symlink_root)
+                        .at("symlink_root")
+                        .at("disk_layer")
+                        .at_index("layers", index)?;
+                    disk = Some(disk::directory(proto, service_cluster));
+                    false
+                }
                 Some(LayerSpecifier::RtdsLayer(_)) => return Err(rejected(RTDS, index)),
                 None => {
                     return Err(ConfigError::new("is required")
@@ -194,6 +247,8 @@ impl Runtime {
             layers.push(Layer {
                 name: layer.name.clone(),
                 admin,
+                present: disk.is_none(),
+                disk,
                 values,
             });
         }
@@ -202,6 +257,7 @@ impl Runtime {
                 layers,
                 cells: HashMap::new(),
             }),
+            watch,
             stats: stats.register("runtime.", RuntimeStats::default()),
         };
         // Measured: an Envoy that serves has counted two loads, whatever its layers are.
@@ -209,6 +265,15 @@ impl Runtime {
             runtime.publish(&mut runtime.state.lock());
         }
         Ok(runtime)
+    }
+
+    /// Follows the layers on the disk; ends at once if there are none.
+    pub async fn watch(&self) {
+        let Some(watch) = &self.watch else { return };
+        let reload = || self.publish(&mut self.state.lock());
+        if let Err(error) = watch.run(reload).await {
+            tracing::error!(target: "runtime", "layers on the disk are no longer watched: {error}");
+        }
     }
 
     /// Sets keys of the admin layer; an empty value takes an override back. `Err` if there is no such layer.
@@ -248,8 +313,7 @@ impl Runtime {
         let state = self.state.lock();
         let entries = state.keys().map(|key| {
             let layer_values = state
-                .layers
-                .iter()
+                .present()
                 .map(|layer| layer.values.get(key).map_or_else(String::new, Value::raw))
                 .collect();
             let final_value = state.value(key).map_or_else(String::new, Value::raw);
@@ -260,7 +324,7 @@ impl Runtime {
             (key.clone(), entry)
         });
         Dump {
-            layers: state.layers.iter().map(|l| l.name.clone()).collect(),
+            layers: state.present().map(|l| l.name.clone()).collect(),
             entries: entries.collect(),
         }
     }
@@ -282,6 +346,7 @@ impl Runtime {
 
     /// Brings every cell and stat up to the layers.
     fn publish(&self, state: &mut State) {
+        let (disks, failed) = state.read_disks();
         for (key, cell) in &state.cells {
             if let Some(cell) = cell.upgrade() {
                 cell.store(state.value(key).cloned());
@@ -289,12 +354,30 @@ impl Runtime {
         }
         let keys: std::collections::BTreeSet<_> = state.keys().collect();
         self.stats.num_keys.set(keys.len() as u64);
-        self.stats.num_layers.set(state.layers.len() as u64);
+        self.stats.num_layers.set(state.present().count() as u64);
         let overridden = state.layers.iter().any(|l| l.admin && !l.values.is_empty());
         self.stats.admin_overrides_active.set(overridden.into());
-        self.stats.override_dir_not_exists.inc();
-        self.stats.load_success.inc();
+        // The first layer on the disk is taken for what the others override.
+        match disks {
+            0 | 1 => self.stats.override_dir_not_exists.inc(),
+            _ => self.stats.override_dir_exists.inc(),
+        }
+        match failed {
+            0 => self.stats.load_success.inc(),
+            _ => self.stats.load_error.inc(),
+        }
     }
+}
+
+/// Watches one more link.
+fn follow(watch: &mut Option<Watch>, link: &str) -> Result<(), ConfigError> {
+    let mut with = match watch.take() {
+        Some(watch) => watch,
+        None => Watch::new().map_err(|error| ConfigError::new(error.to_string()))?,
+    };
+    with.add(link)?;
+    *watch = Some(with);
+    Ok(())
 }
 
 fn rejected(fate: Fate, index: usize) -> ConfigError {

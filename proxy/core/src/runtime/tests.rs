@@ -3,7 +3,10 @@
 
 use super::*;
 use envoy_api::pb::envoy::config::{
-    bootstrap::v3::{RuntimeLayer, runtime_layer::AdminLayer},
+    bootstrap::v3::{
+        RuntimeLayer,
+        runtime_layer::{AdminLayer, DiskLayer},
+    },
     core::v3::RuntimeUInt32,
 };
 use prost_types::{Struct, Value as ProtoValue, value::Kind};
@@ -39,7 +42,11 @@ fn fixed<const N: usize>(name: &str, fields: [(&str, Kind); N]) -> RuntimeLayer 
 }
 
 fn compile(layers: Vec<RuntimeLayer>) -> Result<Runtime, ConfigError> {
-    Runtime::compile(Some(&LayeredRuntime { layers }), &Store::default())
+    Runtime::compile(
+        Some(&LayeredRuntime { layers }),
+        "cluster",
+        &Store::default(),
+    )
 }
 
 fn example() -> Runtime {
@@ -157,4 +164,139 @@ fn layers_that_cannot_be() {
     }
     let none = Runtime::default();
     assert_eq!(none.modify([("a", "1")]), Err(NoAdminLayer));
+}
+
+/// A directory of versions, and the link to the one in force.
+struct Disk {
+    root: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn link(&self) -> String {
+        self.root.path().join("current").display().to_string()
+    }
+
+    /// Puts a link to a version in the place of the one before.
+    fn publish(&self, version: &str) {
+        let new = self.root.path().join("new");
+        std::os::unix::fs::symlink(version, &new).unwrap();
+        std::fs::rename(&new, self.link()).unwrap();
+    }
+
+    fn layer(&self, name: &str, subdirectory: &str, append_service_cluster: bool) -> RuntimeLayer {
+        layer(
+            name,
+            LayerSpecifier::DiskLayer(DiskLayer {
+                symlink_root: self.link(),
+                subdirectory: subdirectory.to_owned(),
+                append_service_cluster,
+            }),
+        )
+    }
+}
+
+#[test]
+fn files_are_values_and_directories_are_prefixes() {
+    let disk = Disk::new();
+    disk.write("v1/envoy/a/b", "12\n");
+    disk.write("v1/envoy/c", "# comment\n  7  \n");
+    disk.write("v1/envoy/d", "line1\n\nline2\n#x\nline3 \n\n");
+    disk.write("v1/envoy/e", "1\n#c\n");
+    disk.write("v1/envoy/f", "numerator: 5\ndenominator: TEN_THOUSAND\n");
+    disk.write("v1/envoy/g", "{numerator: 3}");
+    disk.write("v1/envoy/h", "true");
+    disk.write("v1/cluster/a/b", "99");
+    disk.publish("v1");
+    let runtime = compile(vec![
+        disk.layer("root", "envoy", false),
+        disk.layer("override", "", true),
+        disk.layer("missing", "none", false),
+    ])
+    .unwrap();
+    let dump = runtime.dump();
+    assert_eq!(dump.layers, ["root", "override"]);
+    let shown = |key: &str| dump.entries[key].final_value.clone();
+    assert_eq!(dump.entries["a.b"].layer_values, ["12", "99"]);
+    assert_eq!(
+        ["c", "d", "e", "h"].map(shown),
+        ["  7", "line1\nline2\nline3", "1\n", "true"]
+    );
+    assert_eq!(shown("f"), "numerator: 5\ndenominator: TEN_THOUSAND");
+    assert_eq!(runtime.get("c").unwrap().integer(), Some(7));
+    assert_eq!(runtime.get("e").unwrap().integer(), Some(1));
+    let fraction = |key: &str| runtime.get(key).unwrap().fraction().unwrap();
+    assert_eq!(fraction("f").denominator, 10_000);
+    assert_eq!(fraction("g"), Fraction::percent(3));
+    assert_eq!(runtime.stats.override_dir_exists.get(), 2);
+    assert_eq!(runtime.stats.num_layers.get(), 2);
+}
+
+#[test]
+fn a_layer_that_cannot_be_read_is_none() {
+    let disk = Disk::new();
+    disk.write("v1/a", "1");
+    std::os::unix::fs::symlink("nowhere", disk.root.path().join("v1/broken")).unwrap();
+    disk.publish("v1");
+    let runtime = compile(vec![disk.layer("root", "", false)]).unwrap();
+    assert!(runtime.dump().layers.is_empty());
+    assert_eq!(runtime.stats.load_error.get(), 2);
+    assert_eq!(runtime.stats.load_success.get(), 0);
+}
+
+#[tokio::test]
+async fn another_link_brings_other_values() {
+    let disk = Disk::new();
+    disk.write("v1/a", "1");
+    disk.write("v2/a", "2");
+    disk.publish("v1");
+    let runtime = compile(vec![disk.layer("root", "", false)]).unwrap();
+    let handle = RuntimeUint32::new(0, "a", &runtime);
+    assert_eq!(handle.get(), 1);
+    let changed = async {
+        // A file beside the link is no news.
+        disk.write("other", "");
+        disk.publish("v2");
+        while handle.get() == 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = runtime.watch() => panic!("the watch goes on"),
+        () = changed => {}
+    }
+    assert_eq!(handle.get(), 2);
+    assert_eq!(runtime.stats.load_success.get(), 3);
+}
+
+#[test]
+fn a_link_without_a_directory_is_refused() {
+    let error = |root: &str| {
+        let disk = DiskLayer {
+            symlink_root: root.to_owned(),
+            ..Default::default()
+        };
+        let error = compile(vec![layer("disk", LayerSpecifier::DiskLayer(disk))]).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        error("name"),
+        "layers[0].disk_layer.symlink_root: invalid file path name"
+    );
+    assert_eq!(
+        error("/no/such/link"),
+        "layers[0].disk_layer.symlink_root: unable to add filesystem watch for file \
+         /no/such/link: No such file or directory"
+    );
 }

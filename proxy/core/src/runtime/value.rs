@@ -44,7 +44,8 @@ pub enum Value {
     /// A number, with the text that it was given as.
     Number(f64, String),
     Bool(bool),
-    Fraction(Fraction),
+    /// With its text, if it was given as one.
+    Fraction(Fraction, Option<String>),
     /// Text that is nothing of the above.
     Text(String),
 }
@@ -61,6 +62,18 @@ impl Value {
             "true" => Self::Bool(true),
             "false" => Self::Bool(false),
             _ => Self::Text(text.to_owned()),
+        }
+    }
+
+    /// A value that stands in a file, where a fraction may be written in YAML.
+    pub(super) fn of_file(text: String) -> Self {
+        match Self::parse(text.trim()) {
+            Self::Number(number, _) => Self::Number(number, text),
+            Self::Text(_) => match written_fraction(&text) {
+                Some(fraction) => Self::Fraction(fraction, Some(text)),
+                None => Self::Text(text),
+            },
+            other => other,
         }
     }
 
@@ -91,7 +104,7 @@ impl Value {
     /// The fraction that it stands for; a whole number is a percentage.
     pub fn fraction(&self) -> Option<Fraction> {
         match self {
-            Self::Fraction(fraction) => Some(*fraction),
+            Self::Fraction(fraction, _) => Some(*fraction),
             _ => {
                 let percent = self.integer()?.min(100);
                 Some(Fraction::percent(percent as u32))
@@ -104,7 +117,8 @@ impl Value {
         match self {
             Self::Number(_, text) | Self::Text(text) => text.clone(),
             Self::Bool(b) => b.to_string(),
-            Self::Fraction(f) => format!("{}/{}", f.numerator, f.denominator),
+            Self::Fraction(_, Some(text)) => text.clone(),
+            Self::Fraction(f, None) => format!("{}/{}", f.numerator, f.denominator),
         }
     }
 }
@@ -126,7 +140,7 @@ pub(super) fn flatten(
             Some(Kind::BoolValue(b)) => Value::Bool(*b),
             Some(Kind::StringValue(text)) => Value::parse(text),
             Some(Kind::StructValue(inner)) => match fraction(inner) {
-                Some(fraction) => Value::Fraction(fraction),
+                Some(fraction) => Value::Fraction(fraction, None),
                 None => {
                     flatten(inner, &key, into)?;
                     continue;
@@ -151,6 +165,27 @@ fn shown(number: f64) -> String {
     } else {
         number.to_string()
     }
+}
+
+/// A `FractionalPercent` in YAML: its two fields, in lines or in braces.
+fn written_fraction(text: &str) -> Option<Fraction> {
+    let text = text.trim();
+    let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+    let (mut numerator, mut denominator) = (None, DenominatorType::Hundred);
+    for field in inner.unwrap_or(text).split([',', '\n']) {
+        let (name, value) = field.split_once(':')?;
+        let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        let value = unquoted(value);
+        match unquoted(name).as_str() {
+            "numerator" => numerator = Some(value.parse().ok()?),
+            "denominator" => denominator = DenominatorType::from_str_name(&value)?,
+            _ => return None,
+        }
+    }
+    Some(Fraction::compile(&FractionalPercent {
+        numerator: numerator?,
+        denominator: denominator.into(),
+    }))
 }
 
 /// A `FractionalPercent` written as a structure.

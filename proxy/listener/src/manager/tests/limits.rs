@@ -23,7 +23,7 @@ fn runtime(values: &[(&str, f64)]) -> Arc<Runtime> {
     let proto = LayeredRuntime {
         layers: vec![layer],
     };
-    Arc::new(Runtime::compile(Some(&proto), &Store::default()).unwrap())
+    Arc::new(Runtime::compile(Some(&proto), "", &Store::default()).unwrap())
 }
 
 #[tokio::test]
