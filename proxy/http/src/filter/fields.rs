@@ -26,6 +26,52 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.http.header_to_metadata.v3.Config",
+        fields: &[
+            ("request_rules", USED),
+            ("response_rules", USED),
+            ("stat_prefix", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_to_metadata.v3.Config.Rule",
+        fields: &[
+            ("header", USED),
+            ("cookie", USED),
+            ("on_header_present", USED),
+            ("on_header_missing", USED),
+            ("remove", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.header_to_metadata.v3.Config.KeyValuePair",
+        fields: &[
+            ("metadata_namespace", USED),
+            ("key", USED),
+            ("value", USED),
+            ("regex_value_rewrite", USED),
+            ("type", USED),
+            ("encode", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.set_metadata.v3.Config",
+        fields: &[
+            ("metadata_namespace", Rejected("use metadata")),
+            ("value", Rejected("use metadata")),
+            ("metadata", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.set_metadata.v3.Metadata",
+        fields: &[
+            ("metadata_namespace", USED),
+            ("allow_overwrite", USED),
+            ("value", USED),
+            ("typed_value", Rejected("use value")),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.http.health_check.v3.HealthCheck",
         fields: &[
             ("pass_through_mode", USED),

@@ -11,11 +11,13 @@ pub mod csrf;
 pub mod fault;
 mod fields;
 pub mod header_mutation;
+pub mod header_to_metadata;
 pub mod health_check;
 pub mod local_ratelimit;
 mod query_mutation;
 pub mod rbac;
 mod registry;
+pub mod set_metadata;
 mod state;
 mod stream_rate_limiter;
 
@@ -33,11 +35,13 @@ use csrf::Csrf;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use header_to_metadata::HeaderToMetadata;
 use health_check::HealthCheck;
 use local_ratelimit::LocalRateLimit;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
 use rbac::Rbac;
+use set_metadata::SetMetadata;
 use std::{any::Any, sync::Arc, time::Duration};
 
 /// What a filter decided about the request.
@@ -99,9 +103,11 @@ enum HttpFilter {
     Csrf(Csrf),
     Fault(Fault),
     HeaderMutation(HeaderMutation),
+    HeaderToMetadata(HeaderToMetadata),
     HealthCheck(Box<HealthCheck>),
     LocalRateLimit(LocalRateLimit),
     Rbac(Box<Rbac>),
+    SetMetadata(SetMetadata),
 }
 
 /// Which filter of its chain a filter is.
@@ -216,9 +222,17 @@ impl FilterChain {
                     filter.decode_headers(&at.name, stream);
                     Decision::Continue
                 }
+                HttpFilter::HeaderToMetadata(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::HealthCheck(filter) => filter.decode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Rbac(filter) => filter.decode_headers(at, stream),
+                HttpFilter::SetMetadata(filter) => {
+                    filter.decode_headers(stream);
+                    Decision::Continue
+                }
             };
             match decision {
                 Decision::Continue => {}
@@ -243,8 +257,10 @@ impl FilterChain {
                 HttpFilter::Buffer(_)
                 | HttpFilter::Csrf(_)
                 | HttpFilter::Fault(_)
-                | HttpFilter::Rbac(_) => {}
+                | HttpFilter::Rbac(_)
+                | HttpFilter::SetMetadata(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
+                HttpFilter::HeaderToMetadata(filter) => filter.encode_headers(at, stream),
                 HttpFilter::HealthCheck(filter) => filter.encode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }

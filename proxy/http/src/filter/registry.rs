@@ -1,8 +1,9 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
+use super::set_metadata::SetMetadata;
 use super::{
-    FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, health_check,
-    local_ratelimit, rbac,
+    FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, header_to_metadata,
+    health_check, local_ratelimit, rbac,
 };
 use crate::{
     route::{FilterOverride, PerFilterConfig},
@@ -20,10 +21,12 @@ use envoy_api::{
             csrf::v3::CsrfPolicy,
             fault::v3::HttpFault,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
+            header_to_metadata::v3::Config as HeaderToMetadataProto,
             health_check::v3::HealthCheck as HealthCheckProto,
             local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
             rbac::v3::{Rbac as RbacProto, RbacPerRoute},
             router::v3::Router,
+            set_metadata::v3::Config as SetMetadataProto,
         },
         network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
     },
@@ -32,6 +35,7 @@ use envoy_api::{
 };
 use fault::Fault;
 use header_mutation::HeaderMutation;
+use header_to_metadata::HeaderToMetadata;
 use health_check::HealthCheck;
 use local_ratelimit::LocalRateLimit;
 use outrigger_core::{
@@ -92,6 +96,14 @@ const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        type_name: "envoy.extensions.filters.http.header_to_metadata.v3.Config",
+        extension: "envoy.filters.http.header_to_metadata",
+        compile: |config, _| {
+            let filter = HeaderToMetadata::compile(&open::<HeaderToMetadataProto>(config)?)?;
+            Ok(HttpFilter::HeaderToMetadata(filter))
+        },
+    },
+    Kind {
         type_name: "envoy.extensions.filters.http.health_check.v3.HealthCheck",
         extension: "envoy.filters.http.health_check",
         compile: |config, context| {
@@ -113,6 +125,14 @@ const KINDS: &[Kind] = &[
         compile: |config, context| {
             let filter = rbac::Rbac::compile(&open::<RbacProto>(config)?, context)?;
             Ok(HttpFilter::Rbac(Box::new(filter)))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.set_metadata.v3.Config",
+        extension: "envoy.filters.http.set_metadata",
+        compile: |config, context| {
+            let filter = SetMetadata::compile(&open::<SetMetadataProto>(config)?, context);
+            Ok(HttpFilter::SetMetadata(filter))
         },
     },
 ];
@@ -141,6 +161,10 @@ impl PerFilterConfig for Overrides<'_> {
             }
             "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" => {
                 header_mutation::compile_override(&open::<HeaderMutationPerRoute>(config)?)
+                    .map(Some)
+            }
+            "envoy.extensions.filters.http.header_to_metadata.v3.Config" => {
+                header_to_metadata::compile_override(&open::<HeaderToMetadataProto>(config)?)
                     .map(Some)
             }
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {

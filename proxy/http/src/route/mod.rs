@@ -40,6 +40,7 @@ pub use fields::FIELDS;
 pub use header_mutation::{HeaderMutations, HeaderParser};
 pub(crate) use path_template::PathTemplate;
 pub use per_filter::{FilterOverride, PerFilter, PerFilterConfig};
+pub(crate) use query::cookie_value;
 pub use rate_limit::{Descriptor, RateLimit, RateLimitInput};
 pub use redirect::Redirect;
 pub use retry_host::Avoided;

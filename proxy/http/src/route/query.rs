@@ -72,6 +72,22 @@ fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
+/// The value of a cookie, the first of its name, without quotes. `header` is `cookie`.
+pub(crate) fn cookie_value<'a>(
+    headers: &'a HeaderMap,
+    header: &'a HeaderName,
+    name: &[u8],
+) -> Option<&'a [u8]> {
+    headers
+        .get_all(header)
+        .flat_map(|line| line.split(|b| *b == b';'))
+        .find_map(|pair| {
+            let pair = pair.trim_ascii();
+            let at = memchr::memchr(b'=', pair)?;
+            (pair.get(..at)? == name).then(|| unquoted(pair.get(at + 1..).unwrap_or_default()))
+        })
+}
+
 /// One cookie of the `cookie` headers: the first of its name. A missing one matches an inverted matcher.
 #[derive(Clone, Debug)]
 pub(super) struct CookieMatcher {
@@ -95,15 +111,7 @@ impl CookieMatcher {
 
     pub(super) fn is_match(&self, headers: &HeaderMap, cookie: &HeaderName) -> bool {
         debug_assert_eq!(cookie.id(), HeaderId::Cookie);
-        let value = headers
-            .get_all(cookie)
-            .flat_map(|line| line.split(|b| *b == b';'))
-            .find_map(|pair| {
-                let pair = pair.trim_ascii();
-                let at = memchr::memchr(b'=', pair)?;
-                (pair.get(..at)? == &*self.name)
-                    .then(|| unquoted(pair.get(at + 1..).unwrap_or_default()))
-            });
+        let value = cookie_value(headers, cookie, &self.name);
         match value {
             Some(value) => self.matcher.is_match(value) != self.invert,
             None => self.invert,
