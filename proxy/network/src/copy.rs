@@ -7,7 +7,7 @@ use crate::{
     scratch,
     splice::{self, Pipe},
 };
-use outrigger_core::stats::Counter;
+use outrigger_core::stats::{Counter, Gauge};
 use outrigger_transport::Stream;
 use std::{
     io,
@@ -49,6 +49,8 @@ pub struct Meters<'a> {
     /// The writer did not keep up, so reading stops.
     pub paused: &'a Counter,
     pub resumed: &'a Counter,
+    /// Bytes that wait for the writer.
+    pub waiting: &'a Gauge,
 }
 
 /// One direction.
@@ -62,6 +64,8 @@ pub struct Direction<'a> {
     pending: Option<Pending>,
     /// Held only while there are bytes in it.
     pipe: Option<Pipe>,
+    /// Bytes in either of them, as the gauge shows it.
+    waiting: usize,
     /// Bytes that came in large reads, without a small one between them.
     bulk: usize,
     state: State,
@@ -109,6 +113,7 @@ impl<'a> Direction<'a> {
             },
             pending: None,
             pipe: None,
+            waiting: 0,
             bulk: 0,
             state: State::Open,
             bytes_read: 0,
@@ -159,11 +164,13 @@ impl<'a> Direction<'a> {
             pending.start += n;
             self.bytes_written += n as u64;
             self.meters.written.add(n as u64);
+            self.meters.waiting.sub(n as u64);
+            self.waiting = self.waiting.saturating_sub(n);
         }
         if let Some(pending) = self.pending.take() {
             scratch::give(pending.buffer);
         }
-        self.meters.resumed.inc();
+        self.resume();
         Poll::Ready(Ok(()))
     }
 
@@ -205,7 +212,7 @@ impl<'a> Direction<'a> {
         if written == n {
             scratch::give(buffer);
         } else {
-            self.meters.paused.inc();
+            self.pause(n - written);
             self.pending = Some(Pending::new(buffer, written, n));
         }
         Poll::Ready(Ok(()))
@@ -247,7 +254,7 @@ impl Direction<'_> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Writer(error))),
                 Poll::Pending => {
                     if !resuming {
-                        self.meters.paused.inc();
+                        self.pause(pipe.len());
                     }
                     self.pipe = Some(pipe);
                     return Poll::Pending;
@@ -256,9 +263,27 @@ impl Direction<'_> {
         }
         pipe.give();
         if resuming {
-            self.meters.resumed.inc();
+            self.resume();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The writer does not take so many bytes.
+    fn pause(&mut self, bytes: usize) {
+        self.meters.paused.inc();
+        self.meters.waiting.add(bytes as u64);
+        self.waiting = bytes;
+    }
+
+    /// The writer has taken everything.
+    fn resume(&mut self) {
+        self.meters.resumed.inc();
+        self.forget_waiting();
+    }
+
+    fn forget_waiting(&mut self) {
+        self.meters.waiting.sub(self.waiting as u64);
+        self.waiting = 0;
     }
 
     fn count_read(&mut self, n: usize) {
@@ -274,6 +299,15 @@ impl Direction<'_> {
     fn count_written(&mut self, n: usize) {
         self.bytes_written += n as u64;
         self.meters.written.add(n as u64);
+    }
+}
+
+impl Drop for Direction<'_> {
+    /// What waits for the writer goes with the connection.
+    fn drop(&mut self) {
+        if self.waiting != 0 {
+            self.forget_waiting();
+        }
     }
 }
 

@@ -56,6 +56,11 @@ impl Pipe {
         });
     }
 
+    /// Bytes in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

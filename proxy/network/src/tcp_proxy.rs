@@ -259,12 +259,14 @@ impl TcpProxy {
             written: &cluster.upstream_cx_tx_bytes_total,
             paused: &tcp.downstream_flow_control_paused_reading_total,
             resumed: &tcp.downstream_flow_control_resumed_reading_total,
+            waiting: &cluster.upstream_cx_tx_bytes_buffered,
         };
         let down = Meters {
             read: &cluster.upstream_cx_rx_bytes_total,
             written: &tcp.downstream_cx_tx_bytes_total,
             paused: &cluster.upstream_flow_control_paused_reading_total,
             resumed: &cluster.upstream_flow_control_resumed_reading_total,
+            waiting: &tcp.downstream_cx_tx_bytes_buffered,
         };
         Relay {
             up: Direction::new(up, self.buffer_limit),

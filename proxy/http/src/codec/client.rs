@@ -84,6 +84,20 @@ impl ClientExchange {
         each!(self, codec => codec.is_backed_up())
     }
 
+    /// Bytes that wait to be written.
+    pub fn buffered(&self) -> usize {
+        each!(self, codec => codec.buffered())
+    }
+
+    /// Bytes that were read, and not looked at.
+    pub fn unread(&self) -> usize {
+        match self {
+            Self::Http1(exchange) => exchange.unread(),
+            // The connection is read by its own codec.
+            Self::Http2(_) => 0,
+        }
+    }
+
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         each!(self, codec => codec.poll_flush(cx))
     }

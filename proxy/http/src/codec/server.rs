@@ -142,6 +142,15 @@ impl Codec {
         each!(self, codec => codec.buffered())
     }
 
+    /// Bytes that were read, and not looked at.
+    pub fn unread(&self) -> usize {
+        match self {
+            Self::Http1(connection) => connection.unread(),
+            // The connection is read by its own codec.
+            Self::Http2(_) => 0,
+        }
+    }
+
     /// More is waiting to be written than the buffer limit allows: the source must pause.
     pub fn is_backed_up(&self) -> bool {
         each!(self, codec => codec.is_backed_up())

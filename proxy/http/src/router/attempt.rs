@@ -331,8 +331,13 @@ impl Forwarding {
                 return Poll::Ready(Err(ExchangeEnd::Interrupted(interrupt)));
             }
             let held_back = !stream.request_complete && exchange.is_backed_up();
+            let flushed = exchange.poll_flush(cx).is_ready();
+            if flushed || held_back {
+                let backlog = (!flushed).then(|| stream.request_backlog(exchange));
+                stream.hold_request(backlog, &self.cluster.stats);
+            }
             // Whoever stopped reading because too much was waiting must look again: nothing else would wake him.
-            if exchange.poll_flush(cx).is_ready() && held_back {
+            if flushed && held_back {
                 continue;
             }
             match exchange.poll_head(cx, &mut stream.messages.response) {

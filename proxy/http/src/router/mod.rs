@@ -539,10 +539,12 @@ impl Forwarding {
         }
     }
 
-    /// Adds what the exchange moved to what the stream shows. The cluster's counts are the connection's business.
+    /// Adds what the exchange moved to what the stream shows: it is over, and holds nothing back. The cluster's byte counts
+    /// are the connection's business.
     pub(super) fn account_bytes(&self, stream: &mut ActiveStream<'_>, exchange: &ClientExchange) {
         stream.info.upstream.wire_bytes_sent += exchange.bytes_written();
         stream.info.upstream.wire_bytes_received += exchange.bytes_read();
+        stream.release(&self.cluster.stats);
     }
 
     /// Methods that a server may see twice without harm.

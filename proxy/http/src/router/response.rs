@@ -5,7 +5,7 @@ use crate::{
     codec::{ClientExchange, h1::ExchangeError},
     stream::{ActiveStream, Expired},
 };
-use outrigger_upstream::CloseReason;
+use outrigger_upstream::{CloseReason, stats::ClusterStats};
 use std::borrow::Cow;
 
 /// The head has been received; the body follows on the exchange.
@@ -24,6 +24,11 @@ impl UpstreamResponse {
         if stream.deadlines.try_idle.is_some() {
             self.forwarding.touch_response(stream);
         }
+    }
+
+    /// Of the cluster that answers.
+    pub(crate) fn cluster_stats(&self) -> &ClusterStats {
+        &self.forwarding.cluster.stats
     }
 
     /// The whole response reached the client: the connection may serve again.

@@ -6,6 +6,7 @@
 mod deadlines;
 mod duration;
 mod ending;
+mod flow_control;
 mod messages;
 mod pause;
 mod proxy_response;
@@ -77,6 +78,7 @@ pub(crate) struct ActiveStream<'a> {
     saw_connection_close: bool,
     response_started: bool,
     encoded_before: u64,
+    held: flow_control::Held,
     logged: bool,
 }
 
@@ -127,6 +129,7 @@ impl<'a> ActiveStream<'a> {
             saw_connection_close: false,
             response_started: false,
             encoded_before,
+            held: Default::default(),
             logged: false,
         }
     }

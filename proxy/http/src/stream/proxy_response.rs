@@ -91,7 +91,8 @@ impl ActiveStream<'_> {
             // Whoever stopped reading because too much was waiting must look again once it is written: nothing else would
             // wake him. That holds for the request here and for the response below.
             let held_back = !self.request_complete && upstream.exchange.is_backed_up();
-            let more_request = upstream.exchange.poll_flush(cx).is_ready() && held_back;
+            let request_flushed = upstream.exchange.poll_flush(cx).is_ready();
+            let more_request = request_flushed && held_back;
             // The response.
             let mut more = false;
             while !upstream.ended && !self.connection.codec.is_backed_up() {
@@ -129,7 +130,18 @@ impl ActiveStream<'_> {
                 }
             }
             more |= !upstream.ended && self.connection.codec.is_backed_up();
-            match self.connection.codec.poll_flush(cx) {
+            let flushed = self.connection.codec.poll_flush(cx);
+            if request_flushed || held_back {
+                let backlog = (!request_flushed).then(|| self.request_backlog(&upstream.exchange));
+                self.hold_request(backlog, upstream.cluster_stats());
+            }
+            if flushed.is_ready() || more {
+                let backlog = flushed
+                    .is_pending()
+                    .then(|| self.response_backlog(&upstream.exchange));
+                self.hold_response(backlog, upstream.cluster_stats());
+            }
+            match flushed {
                 Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
                 Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
                 Poll::Ready(Ok(())) if more => {}

@@ -331,6 +331,9 @@ async fn bulk_arrives_whole_through_a_small_buffer_and_a_slow_reader() {
         while stats.downstream_flow_control_paused_reading_total.get() == 0 {
             tokio::task::yield_now().await;
         }
+        let cluster = setup.build.clusters.get("c").unwrap();
+        let waiting = &cluster.stats.upstream_cx_tx_bytes_buffered;
+        assert!(waiting.get() > 0);
         assert_eq!(read_all(&mut upstream).await, expected);
         drop(upstream);
         assert!(writer.await.unwrap().is_empty());
@@ -338,6 +341,7 @@ async fn bulk_arrives_whole_through_a_small_buffer_and_a_slow_reader() {
         assert_eq!(info.body_bytes_received, TOTAL as u64);
         assert_eq!(info.upstream.wire_bytes_sent, TOTAL as u64);
         assert!(stats.downstream_flow_control_resumed_reading_total.get() > 0);
+        assert_eq!(waiting.get(), 0);
         // Bulk went through a pipe, if the buffer limit had room for one.
         assert_eq!(crate::splice::spare(), usize::from(limit == 0));
     }

@@ -125,6 +125,16 @@ impl ClientExchange {
         self.buffer_limit != 0 && self.write.len() >= self.buffer_limit
     }
 
+    /// Bytes that wait to be written.
+    pub fn buffered(&self) -> usize {
+        self.write.len()
+    }
+
+    /// Bytes that were read, and not looked at.
+    pub fn unread(&self) -> usize {
+        self.read.len()
+    }
+
     pub fn is_flushed(&self) -> bool {
         self.write.is_empty()
     }

@@ -333,6 +333,11 @@ impl ServerConnection {
         self.body_out.ends_by_close()
     }
 
+    /// Bytes that were read, and not looked at.
+    pub fn unread(&self) -> usize {
+        self.read.len()
+    }
+
     /// Bytes that wait to be written.
     pub fn buffered(&self) -> usize {
         self.write.len()

@@ -139,6 +139,11 @@ impl ClientStream {
         self.buffer_limit != 0 && self.out.len() >= self.buffer_limit
     }
 
+    /// Bytes that wait for the upstream's windows.
+    pub fn buffered(&self) -> usize {
+        self.out.len()
+    }
+
     /// Hands what is queued to the connection as far as the upstream's windows allow.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(send) = &mut self.send else {
