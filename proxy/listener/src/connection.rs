@@ -164,6 +164,8 @@ impl Origin {
     /// Runs a listener's filters; false if they have ended the connection.
     async fn pass_filters(&mut self, listener: &Listener, stream: &Stream) -> bool {
         if listener.filters.is_empty() {
+            // As Envoy's, the gauge counts as used.
+            listener.stats.downstream_pre_cx_active.add(0);
             return true;
         }
         let port = self.local.ip().map(|ip| ip.port());

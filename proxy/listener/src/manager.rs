@@ -119,6 +119,7 @@ impl ListenerManager {
         self.stats
             .total_listeners_active
             .set(listeners.len() as u64);
+        self.stats.total_listeners_warming.set(0);
         Ok(())
     }
 

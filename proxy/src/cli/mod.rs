@@ -207,6 +207,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Error>
     if !options.admin_address_path.is_empty() && options.admin_address_path.contains('\0') {
         return Err(Error("error: invalid admin address path".to_owned()));
     }
+    options.check_epoch()?;
     Ok(Command::Run(Box::new(options)))
 }
 
@@ -292,6 +293,25 @@ impl Options {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Options {
+    /// A later epoch takes over from a parent process, which this proxy cannot do. To start beside it and say nothing would
+    /// be worse than to refuse.
+    fn check_epoch(&self) -> Result<(), Error> {
+        let takes_over = self.restart_epoch > 0
+            && !self.disable_hot_restart
+            && !self.shown.skip_hot_restart_on_no_parent
+            && self.mode != Mode::Validate;
+        if !takes_over {
+            return Ok(());
+        }
+        Err(Error(format!(
+            "error: --restart-epoch {} takes over from a running process, and hot restart is not supported; \
+             --disable-hot-restart starts on its own",
+            self.restart_epoch
+        )))
     }
 }
 
@@ -424,6 +444,10 @@ mod tests {
                 "PARSE ERROR: Argument: (--drain-time-s)\n             Missing a value",
             ),
             (&["--mode", "foo"], "error: unknown mode 'foo'"),
+            (
+                &["--restart-epoch", "1"],
+                "error: --restart-epoch 1 takes over from a running process, and hot restart is not supported; --disable-hot-restart starts on its own",
+            ),
             (&["-l", "foo"], "error: invalid log level specified 'foo'"),
             (
                 &[

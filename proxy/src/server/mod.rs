@@ -37,7 +37,11 @@ pub fn run(options: &Options) -> ExitCode {
         components: &options.component_log_level,
         format: options.log_format.as_deref().unwrap_or(DEFAULT_LOG_FORMAT),
         escape: options.log_format_escaped,
-        path: &options.log_path,
+        // Envoy's validation does not get as far as its log file.
+        path: match options.mode {
+            Mode::Validate => "",
+            Mode::Serve | Mode::InitOnly => &options.log_path,
+        },
     }) {
         Ok(loggers) => loggers.install(),
         Err(error) => {

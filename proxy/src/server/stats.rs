@@ -80,7 +80,11 @@ impl ProcessStats {
         server.concurrency.set(options.concurrency as u64);
         // Envoy's value while there is no certificate.
         server.days_until_first_cert_expiring.set(u32::MAX.into());
-        server.hot_restart_epoch.set(options.restart_epoch.into());
+        server.compilation_settings_fips_mode.set(0);
+        server.stats_recent_lookups.set(0);
+        if options.restart_epoch > 0 {
+            server.hot_restart_epoch.set(options.restart_epoch.into());
+        }
         server.version.set(version.unwrap_or_else(revision));
         let mut threads = vec![
             "main_thread.".to_owned(),

@@ -129,6 +129,10 @@ impl HostSet {
     }
 
     fn report(&self, stats: &ClusterStats) {
+        // As Envoy's, the gauges count as used once there has been a host.
+        if self.hosts.is_empty() && !stats.membership_total.used() {
+            return;
+        }
         let count = |wanted| {
             self.hosts
                 .iter()

@@ -152,6 +152,7 @@ impl ClusterManager {
         slot.publish(cluster);
         self.stats.cluster_added.inc();
         self.stats.active_clusters.inc();
+        self.stats.warming_clusters.set(0);
         for thread in &self.threads {
             thread.clusters_inflated.inc();
         }

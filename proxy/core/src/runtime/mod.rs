@@ -356,7 +356,10 @@ impl Runtime {
         self.stats.num_keys.set(keys.len() as u64);
         self.stats.num_layers.set(state.present().count() as u64);
         let overridden = state.layers.iter().any(|l| l.admin && !l.values.is_empty());
-        self.stats.admin_overrides_active.set(overridden.into());
+        // As Envoy's, it counts as used from the first override on.
+        if overridden || self.stats.admin_overrides_active.used() {
+            self.stats.admin_overrides_active.set(overridden.into());
+        }
         // The first layer on the disk is taken for what the others override.
         match disks {
             0 | 1 => self.stats.override_dir_not_exists.inc(),

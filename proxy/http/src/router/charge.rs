@@ -3,8 +3,19 @@
 
 use super::RouterConfig;
 use crate::route::{RequestStats, VirtualCluster};
-use outrigger_upstream::{Cluster, ResponseKind};
+use outrigger_core::{HeaderId, HeaderMap};
+use outrigger_upstream::{Cluster, Host, ResponseKind};
 use std::sync::Arc;
+
+/// Counts a gRPC call by its status. One that says nothing has failed.
+pub(super) fn grpc_status(host: &Host, headers: &HeaderMap) {
+    let status = headers.get_str(HeaderId::GrpcStatus);
+    match status.and_then(|status| status.parse::<u32>().ok()) {
+        // What Envoy translates to a status of HTTP below 500.
+        Some(0 | 1 | 3 | 5..=11 | 16) => host.stats.rq_success.inc(),
+        _ => host.stats.rq_error.inc(),
+    }
+}
 
 /// Where the stats of one request go.
 #[derive(Debug)]

@@ -103,6 +103,8 @@ pub struct Forwarding {
     timeout_retry: bool,
     /// An attempt is under way, other than those that are parked.
     in_flight: bool,
+    /// Whether a gRPC call went well is not known before its end.
+    grpc_status_follows: bool,
 }
 
 /// Sends the request upstream until a response head is there that goes to the client.
@@ -125,7 +127,7 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 exchange,
                 status,
                 retried,
-            } => match forwarding.on_head(stream, status, retried) {
+            } => match forwarding.on_head(stream, status, retried, exchange.response_complete()) {
                 Some(next) => {
                     forwarding.account_bytes(stream, &exchange);
                     exchange.finish_or_close();
@@ -276,6 +278,7 @@ impl Forwarding {
             alone: false,
             timeout_retry: false,
             in_flight: false,
+            grpc_status_follows: false,
             route,
         }))
     }
@@ -312,6 +315,7 @@ impl Forwarding {
         stream: &mut ActiveStream<'_>,
         status: u16,
         retried: bool,
+        ended: bool,
     ) -> Option<Next> {
         let response = &stream.messages.response;
         let canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
@@ -345,6 +349,10 @@ impl Forwarding {
         }
         let counted = self.charge.response(&self.cluster, status);
         match &self.host {
+            Some(_) if status < 500 && stream.grpc && !ended => self.grpc_status_follows = true,
+            Some(host) if status < 500 && stream.grpc => {
+                charge::grpc_status(host, &stream.messages.response);
+            }
             Some(host) if status < 500 => host.stats.rq_success.inc(),
             Some(host) if counted => host.stats.rq_error.inc(),
             _ => {}

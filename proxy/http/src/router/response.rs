@@ -1,6 +1,6 @@
 //! An upstream's response on its way to the client, and what is counted when it ends.
 
-use super::{Forwarding, failure::ResetReason};
+use super::{Forwarding, charge, failure::ResetReason};
 use crate::{
     codec::{ClientExchange, h1::ExchangeError},
     stream::{ActiveStream, Expired},
@@ -34,6 +34,7 @@ impl UpstreamResponse {
     /// The whole response reached the client: the connection may serve again.
     pub(crate) fn complete(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
+        self.charge_grpc(stream);
         if stream.request_complete {
             let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
             let start = stream.info.timing.downstream_rx_end.unwrap_or_default();
@@ -53,6 +54,15 @@ impl UpstreamResponse {
         self.exchange.finish();
     }
 
+    /// The trailers have said by now how a gRPC call went, if they ever will.
+    fn charge_grpc(&self, stream: &ActiveStream<'_>) {
+        if let Some(host) = &self.forwarding.host
+            && self.forwarding.grpc_status_follows
+        {
+            charge::grpc_status(host, &stream.messages.response_trailers);
+        }
+    }
+
     /// The client has gone: the upstream's work is thrown away.
     pub(crate) fn cancel(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
@@ -62,6 +72,7 @@ impl UpstreamResponse {
     /// The upstream broke off in the middle.
     pub(crate) fn fail(self, stream: &mut ActiveStream<'_>, error: &ExchangeError) {
         self.account(stream);
+        self.charge_grpc(stream);
         let reason = ResetReason::from(error);
         stream.info.set_flag(reason.flag());
         let word = reason.as_str().replace(' ', "_");

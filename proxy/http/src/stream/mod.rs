@@ -138,6 +138,7 @@ impl<'a> ActiveStream<'a> {
     pub async fn run(&mut self, head: &RequestHead) -> Option<Close> {
         if let Err(error) = check_head(&mut self.messages.request) {
             self.messages.request.clear();
+            self.note_header_bytes(head);
             return self.reject(error).await;
         }
         self.begin(head);
@@ -194,12 +195,10 @@ impl<'a> ActiveStream<'a> {
 
     fn begin(&mut self, head: &RequestHead) {
         self.connection.summary.protocol = Some(head.protocol);
+        self.note_header_bytes(head);
         let stats = &self.connection.hcm.stats;
         stats.charge_request(head.protocol);
         self.info.protocol = Some(head.protocol);
-        let header_bytes = head.header_bytes as u64;
-        self.info.downstream_header_bytes_received = header_bytes;
-        self.info.downstream_decompressed_header_bytes_received = header_bytes;
         self.method = head.method;
         self.saw_connection_close = !head.keep_alive;
         self.request_complete = self.connection.codec.request_complete();
@@ -228,6 +227,12 @@ impl<'a> ActiveStream<'a> {
     /// The client has sent the whole request.
     pub fn is_received(&self) -> bool {
         self.received
+    }
+
+    fn note_header_bytes(&mut self, head: &RequestHead) {
+        let header_bytes = head.header_bytes as u64;
+        self.info.downstream_header_bytes_received = header_bytes;
+        self.info.downstream_decompressed_header_bytes_received = header_bytes;
     }
 
     /// The last byte of the request has arrived.

@@ -25,6 +25,13 @@ pub(super) struct Fields {
     pub(super) bytes: usize,
 }
 
+impl Fields {
+    /// The header bytes of the message. A block without any line is an empty line to Envoy's count.
+    pub(super) fn counted_bytes(&self) -> usize {
+        self.bytes.max(b":\r\n".len())
+    }
+}
+
 /// Appends the lines that the scanner found in `block` from its line `first` on, up to the empty line.
 ///
 /// Of several things wrong Envoy names control

@@ -282,7 +282,7 @@ fn read_head(
             .is_some_and(|e| e.eq_ignore_ascii_case(b"100-continue")),
         upgrade,
         absolute_form,
-        header_bytes: fields.bytes,
+        header_bytes: fields.counted_bytes(),
         dropped_underscores: fields.dropped,
     })
 }

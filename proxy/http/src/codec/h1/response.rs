@@ -166,7 +166,7 @@ fn read_head(
         protocol,
         keep_alive: framing::keep_alive(protocol, headers),
         framing,
-        header_bytes: fields.bytes,
+        header_bytes: fields.counted_bytes(),
     })
 }
 
