@@ -55,6 +55,27 @@ pub const FIELDS: &[Message] = &[
         ],
     },
     Message {
+        name: "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        fields: &[
+            ("on_request_headers", USED),
+            ("clear_route_cache", Rejected("a route is chosen once")),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue",
+        fields: &[
+            ("object_key", USED),
+            ("factory_key", USED),
+            ("format_string", USED),
+            ("read_only", Ignored("it has no effect in Envoy either")),
+            (
+                "shared_with_upstream",
+                Ignored("there are no internal connections"),
+            ),
+            ("skip_if_empty", USED),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.http.set_metadata.v3.Config",
         fields: &[
             ("metadata_namespace", Rejected("use metadata")),

@@ -17,6 +17,7 @@ pub mod local_ratelimit;
 mod query_mutation;
 pub mod rbac;
 mod registry;
+pub mod set_filter_state;
 pub mod set_metadata;
 mod state;
 mod stream_rate_limiter;
@@ -41,6 +42,7 @@ use local_ratelimit::LocalRateLimit;
 use outrigger_core::{ConfigError, error::ConfigResult, stats::StatGroup};
 use outrigger_upstream::BuildContext;
 use rbac::Rbac;
+use set_filter_state::SetFilterState;
 use set_metadata::SetMetadata;
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -107,6 +109,7 @@ enum HttpFilter {
     HealthCheck(Box<HealthCheck>),
     LocalRateLimit(LocalRateLimit),
     Rbac(Box<Rbac>),
+    SetFilterState(SetFilterState),
     SetMetadata(SetMetadata),
 }
 
@@ -229,6 +232,10 @@ impl FilterChain {
                 HttpFilter::HealthCheck(filter) => filter.decode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Rbac(filter) => filter.decode_headers(at, stream),
+                HttpFilter::SetFilterState(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::SetMetadata(filter) => {
                     filter.decode_headers(stream);
                     Decision::Continue
@@ -258,6 +265,7 @@ impl FilterChain {
                 | HttpFilter::Csrf(_)
                 | HttpFilter::Fault(_)
                 | HttpFilter::Rbac(_)
+                | HttpFilter::SetFilterState(_)
                 | HttpFilter::SetMetadata(_) => {}
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
                 HttpFilter::HeaderToMetadata(filter) => filter.encode_headers(at, stream),

@@ -1,9 +1,12 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::set_metadata::SetMetadata;
 use super::{
     FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, header_to_metadata,
     health_check, local_ratelimit, rbac,
+};
+use super::{
+    set_filter_state::{self, SetFilterState},
+    set_metadata::SetMetadata,
 };
 use crate::{
     route::{FilterOverride, PerFilterConfig},
@@ -26,6 +29,7 @@ use envoy_api::{
             local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
             rbac::v3::{Rbac as RbacProto, RbacPerRoute},
             router::v3::Router,
+            set_filter_state::v3::Config as SetFilterStateProto,
             set_metadata::v3::Config as SetMetadataProto,
         },
         network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
@@ -128,6 +132,14 @@ const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        type_name: "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        extension: "envoy.filters.http.set_filter_state",
+        compile: |config, _| {
+            let filter = SetFilterState::compile(&open::<SetFilterStateProto>(config)?)?;
+            Ok(HttpFilter::SetFilterState(filter))
+        },
+    },
+    Kind {
         type_name: "envoy.extensions.filters.http.set_metadata.v3.Config",
         extension: "envoy.filters.http.set_metadata",
         compile: |config, context| {
@@ -173,6 +185,9 @@ impl PerFilterConfig for Overrides<'_> {
             }
             "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
                 rbac::compile_override(&open::<RbacPerRoute>(config)?).map(Some)
+            }
+            "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
+                set_filter_state::compile_override(&open::<SetFilterStateProto>(config)?).map(Some)
             }
             _ => Ok(None),
         }

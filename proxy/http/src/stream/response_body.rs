@@ -52,7 +52,13 @@ impl ActiveStream<'_> {
         while end.is_none() && limiter.buffered() <= limit {
             match exchange.poll_body(cx, &mut messages.response_trailers) {
                 Poll::Ready(Ok(BodyEvent::Data(data))) => limiter.push(data),
-                Poll::Ready(Ok(event)) => *end = Some(matches!(event, BodyEvent::Trailers)),
+                Poll::Ready(Ok(event)) => {
+                    *end = Some(matches!(event, BodyEvent::Trailers));
+                    // The upstream has done its part in time.
+                    self.deadlines.route = None;
+                    self.deadlines.upstream = None;
+                    self.deadlines.try_idle = None;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => break,
             }
