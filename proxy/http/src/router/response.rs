@@ -63,10 +63,10 @@ impl UpstreamResponse {
         }
     }
 
-    /// The client has gone: the upstream's work is thrown away.
+    /// The client has gone: the upstream's work is thrown away, unless it is done.
     pub(crate) fn cancel(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
-        self.exchange.close(CloseReason::Local);
+        self.exchange.finish_or_close();
     }
 
     /// The upstream broke off in the middle.

@@ -248,7 +248,12 @@ impl ServerStream {
         match ready!(self.out.poll_send(send, cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
-                self.fail(&error);
+                // Others know why the stream has ended: first the side that receives, unless it had ended before.
+                if let Poll::Ready(Some(Err(error))) = self.recv.poll_data(cx) {
+                    self.fail(&error);
+                } else if self.poll_closed(cx).is_pending() {
+                    self.fail(&error);
+                }
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
         }
