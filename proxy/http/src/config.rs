@@ -166,6 +166,14 @@ fn timeouts(proto: &Proto, common: &HttpProtocolOptions) -> Result<Timeouts, Con
             .at("max_stream_duration")?,
         stream_idle: duration(&proto.stream_idle_timeout, Some(Duration::from_secs(300)))
             .at("stream_idle_timeout")?,
+        stream_flush: match &proto.stream_flush_timeout {
+            None => None,
+            set => Some(
+                duration(set, None)
+                    .at("stream_flush_timeout")?
+                    .unwrap_or_default(),
+            ),
+        },
         request: duration(&proto.request_timeout, None).at("request_timeout")?,
         request_headers: duration(&proto.request_headers_timeout, None)
             .at("request_headers_timeout")?,

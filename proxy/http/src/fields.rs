@@ -36,7 +36,7 @@ const FIELDS: &[Message] = &[
             ("scheme_header_transformation", USED),
             ("max_request_headers_kb", USED),
             ("stream_idle_timeout", USED),
-            ("stream_flush_timeout", Rejected(LATER)),
+            ("stream_flush_timeout", USED),
             ("request_timeout", USED),
             ("request_headers_timeout", USED),
             ("drain_timeout", USED),

@@ -87,6 +87,8 @@ pub struct Timeouts {
     pub safe_max_connection_duration: bool,
     pub max_stream_duration: Option<Duration>,
     pub stream_idle: Option<Duration>,
+    /// Zero is none; `None` is not set.
+    pub stream_flush: Option<Duration>,
     pub request: Option<Duration>,
     pub request_headers: Option<Duration>,
     pub delayed_close: Option<Duration>,

@@ -43,6 +43,11 @@ impl Codec {
         matches!(self, Self::Http2(_))
     }
 
+    /// All of the response is queued, and some of it waits for the client's window: HTTP/2 alone has one.
+    pub fn is_flushing(&self) -> bool {
+        matches!(self, Self::Http2(stream) if stream.is_flushing())
+    }
+
     /// What ended the stream, as far as the codec knows it by itself.
     pub fn ending(&self) -> Ending {
         match self {

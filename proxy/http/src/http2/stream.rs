@@ -62,6 +62,9 @@ pub(super) async fn run(
         }
         Ending::Open if !stream.response_complete() => {
             stats.tx_reset.inc();
+            if stream.is_flushing() {
+                stats.tx_flush_timeout.inc();
+            }
             stream.reset(match malformed {
                 true => Reason::PROTOCOL_ERROR,
                 false => Reason::INTERNAL_ERROR,

@@ -33,6 +33,7 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// Overrides the HTTP connection manager's stream idle timeout; zero disables it.
     pub idle_timeout: Option<Duration>,
+    pub flush_timeout: Option<Duration>,
     /// With it, `timeout` does not hold.
     pub max_stream_duration: Option<MaxStreamDuration>,
     /// Legacy form of `grpc_timeout_header_max`, for the route timeout.

@@ -120,6 +120,14 @@ impl Route {
         }
     }
 
+    /// The flush timeout that the route asks for; zero disables it.
+    pub fn flush_timeout(&self) -> Option<Duration> {
+        match &self.action {
+            Action::Forward(forward) => forward.flush_timeout,
+            _ => None,
+        }
+    }
+
     /// The stream idle timeout that the route asks for; zero disables it.
     pub fn idle_timeout(&self) -> Option<Duration> {
         match &self.action {

@@ -183,7 +183,7 @@ pub const FIELDS: &[Message] = &[
             ("append_x_forwarded_host", USED),
             ("timeout", USED),
             ("idle_timeout", USED),
-            ("flush_timeout", LATER),
+            ("flush_timeout", USED),
             ("early_data_policy", HTTP3),
             ("retry_policy", USED),
             ("retry_policy_typed_config", EXTENSION),

@@ -139,6 +139,7 @@ fn forward(
         metadata_match: Metadata::compile(proto.metadata_match.as_ref()),
         timeout: (!timeout.is_zero()).then_some(timeout),
         idle_timeout: optional(proto.idle_timeout.as_ref(), "idle_timeout")?,
+        flush_timeout: optional(proto.flush_timeout.as_ref(), "flush_timeout")?,
         max_stream_duration,
         max_grpc_timeout,
         grpc_timeout_offset,

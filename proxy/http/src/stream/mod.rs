@@ -464,6 +464,16 @@ impl<'a> ActiveStream<'a> {
         Ok(())
     }
 
+    /// How long a response that is complete may wait for the client's window. Unless it is set, the connection manager
+    /// lends its idle timeout; the route's has no part in it, whatever Envoy's documentation says.
+    fn flush_timeout(&self) -> Option<Duration> {
+        let of_route = self.route.as_ref().and_then(|r| r.route.flush_timeout());
+        match of_route.or(self.connection.hcm.timeouts.stream_flush) {
+            Some(timeout) => (!timeout.is_zero()).then_some(timeout),
+            None => self.connection.hcm.timeouts.stream_idle,
+        }
+    }
+
     /// The path of the request, for the log.
     pub fn url(&self) -> &str {
         let path = self.messages.request.get_str(HeaderId::Path);

@@ -14,6 +14,7 @@ use std::{
     future::poll_fn,
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 
 /// Body is flushed when so much is waiting, even if more is at hand.
 const FLUSH_AT: usize = 64 * 1024;
@@ -44,6 +45,11 @@ impl ActiveStream<'_> {
                     .upstream_rx_end
                     .get_or_insert_with(|| self.info.start.elapsed());
                 upstream.complete(self);
+                // In a box: HTTP/1 never waits here.
+                let flushing = self.connection.codec.is_flushing();
+                if flushing && Box::pin(self.await_window()).await.is_err() {
+                    return self.disconnected();
+                }
                 self.finish()
             }
             ResponseEnd::Disconnected(error) => {
@@ -143,6 +149,10 @@ impl ActiveStream<'_> {
             }
             match flushed {
                 Poll::Ready(Ok(())) if upstream.ended => break Some(ResponseEnd::Complete),
+                // What the client's window holds back is a matter between the codec and the client.
+                Poll::Pending if upstream.ended && self.connection.codec.is_multiplexed() => {
+                    break Some(ResponseEnd::Complete);
+                }
                 Poll::Ready(Err(_)) => break Some(ResponseEnd::Disconnected(RequestError::Closed)),
                 Poll::Ready(Ok(())) if more => {}
                 _ if more_request => {}
@@ -160,6 +170,25 @@ impl ActiveStream<'_> {
             return Poll::Ready(ResponseEnd::Disconnected(RequestError::Closed));
         }
         self.poll_deadlines(cx, None).map(ResponseEnd::Expired)
+    }
+}
+
+impl ActiveStream<'_> {
+    /// Waits until the client's window has let all of a complete response through, or for as long as it may take. Fails
+    /// if the client goes before that.
+    async fn await_window(&mut self) -> Result<(), ()> {
+        let deadline = self.flush_timeout().map(|limit| Instant::now() + limit);
+        poll_fn(|cx| {
+            let codec = &mut self.connection.codec;
+            if codec.poll_closed(cx).is_ready() {
+                return Poll::Ready(Err(()));
+            }
+            match codec.poll_flush(cx) {
+                Poll::Ready(result) => Poll::Ready(result.map_err(drop)),
+                Poll::Pending => self.connection.timer.poll_deadline(cx, deadline).map(Ok),
+            }
+        })
+        .await
     }
 }
 

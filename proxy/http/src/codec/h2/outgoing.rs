@@ -60,6 +60,11 @@ impl Outgoing {
         matches!(self.tail, Tail::Sent) && self.queue.is_empty()
     }
 
+    /// Nothing more comes to what is queued.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.tail, Tail::Open)
+    }
+
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
         self.queued

@@ -267,6 +267,11 @@ impl ServerStream {
         }
     }
 
+    /// All of the response is queued, and some of it waits for the client's window.
+    pub fn is_flushing(&self) -> bool {
+        self.ending == Ending::Open && self.out.is_whole() && !self.out.is_sent()
+    }
+
     /// The response has been handed over to its end.
     pub fn response_complete(&self) -> bool {
         self.out.is_sent()
