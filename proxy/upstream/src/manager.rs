@@ -7,7 +7,7 @@ use crate::{
         dns::DnsDiscovery,
         resolver::{Resolver, ResolverConfig},
     },
-    stats::{ClusterManagerStats, ThreadLocalStats},
+    stats::{ClusterManagerStats, DnsStats, ThreadLocalStats},
 };
 use envoy_api::pb::envoy::config::cluster::v3::Cluster as Proto;
 use outrigger_core::{ConfigError, Context, Slot, log_debug};
@@ -164,7 +164,14 @@ impl ClusterManager {
         if let Some((_, resolver)) = resolvers.iter().find(|(known, _)| known == config) {
             return Ok(resolver.clone());
         }
-        let resolver = Arc::new(Resolver::new(config)?);
+        let stats = match resolvers.first() {
+            Some((_, known)) => known.stats().clone(),
+            None => self
+                .context
+                .stats
+                .register("dns.cares.", DnsStats::default()),
+        };
+        let resolver = Arc::new(Resolver::new(config, stats)?);
         resolvers.push((config.clone(), resolver.clone()));
         Ok(resolver)
     }

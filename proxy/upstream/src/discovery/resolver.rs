@@ -1,5 +1,7 @@
-//! Name resolution as Envoy's c-ares resolver does it: the hosts file first, then DNS, by lookup family.
+//! Name resolution as Envoy's c-ares resolver does it: the hosts file first, then DNS, by lookup family. The library below
+//! sends a question over UDP again after 333 ms without an answer, up to three times within a try; c-ares waits.
 
+use crate::stats::DnsStats;
 use hickory_resolver::{
     Hosts, TokioResolver,
     config::{
@@ -13,11 +15,12 @@ use hickory_resolver::{
     },
     system_conf,
 };
-use outrigger_core::ConfigError;
+use outrigger_core::{ConfigError, stats::Gauge};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -83,10 +86,11 @@ pub struct Failed;
 pub struct Resolver {
     hosts: Hosts,
     dns: TokioResolver,
+    stats: Arc<DnsStats>,
 }
 
 impl Resolver {
-    pub fn new(config: &ResolverConfig) -> Result<Self, ConfigError> {
+    pub fn new(config: &ResolverConfig, stats: Arc<DnsStats>) -> Result<Self, ConfigError> {
         // Without a resolv.conf the standard asks for a server on this machine.
         let system = system_conf::read_system_conf();
         let known = system
@@ -134,15 +138,23 @@ impl Resolver {
             // No file, no names.
             hosts: Hosts::from_system().unwrap_or_default(),
             dns,
+            stats,
         })
+    }
+
+    /// Where all resolvers of the process count.
+    pub fn stats(&self) -> &Arc<DnsStats> {
+        &self.stats
     }
 
     pub async fn resolve(&self, name: &str, family: Family) -> Result<Answer, Failed> {
         if let Ok(ip) = name.parse::<IpAddr>() {
+            self.stats.resolve_total.inc();
             return literal(ip, family);
         }
         let name = Name::from_str(name).map_err(|_| Failed)?;
         if let Some((v4, v6)) = self.local(&name) {
+            self.stats.resolve_total.inc();
             let addresses = match family {
                 Family::V4Only => v4,
                 Family::V6Only => v6,
@@ -159,33 +171,31 @@ impl Resolver {
         }
         let (v4, v6) = (RecordType::A, RecordType::AAAA);
         match family {
-            Family::V4Only => self.ask(&name, v4).await,
-            Family::V6Only => self.ask(&name, v6).await,
+            Family::V4Only => self.stats.count(self.ask(&name, v4)).await,
+            Family::V6Only => self.stats.count(self.ask(&name, v6)).await,
             Family::Auto => self.first_of(&name, v6, v4).await,
             Family::V4Preferred => self.first_of(&name, v4, v6).await,
-            Family::All => {
-                let mut v4 = pin!(self.ask(&name, v4));
-                let mut v6 = pin!(self.ask(&name, v6));
-                // The family that answers first is first.
-                let answers = tokio::select! {
-                    biased;
-                    v4 = &mut v4 => (v4, v6.await),
-                    v6 = &mut v6 => (v6, v4.await),
-                };
-                match answers {
-                    (Ok(first), Ok(second)) => Ok(Answer {
-                        addresses: [first.addresses, second.addresses].concat(),
-                        ttl: [first.ttl, second.ttl].into_iter().flatten().min(),
-                    }),
-                    // Half an answer is an answer, unless it says that there is nothing.
-                    (Ok(one), Err(Failed)) | (Err(Failed), Ok(one))
-                        if !one.addresses.is_empty() =>
-                    {
-                        Ok(one)
-                    }
-                    _ => Err(Failed),
-                }
-            }
+            Family::All => self.stats.count(self.both(&name)).await,
+        }
+    }
+
+    /// The addresses of both families; the one that answers first is first.
+    async fn both(&self, name: &Name) -> Result<Answer, Trouble> {
+        let mut v4 = pin!(self.ask(name, RecordType::A));
+        let mut v6 = pin!(self.ask(name, RecordType::AAAA));
+        let answers = tokio::select! {
+            biased;
+            v4 = &mut v4 => (v4, v6.await),
+            v6 = &mut v6 => (v6, v4.await),
+        };
+        match answers {
+            (Ok(first), Ok(second)) => Ok(Answer {
+                addresses: [first.addresses, second.addresses].concat(),
+                ttl: [first.ttl, second.ttl].into_iter().flatten().min(),
+            }),
+            // Half an answer is an answer, unless it says that there is nothing.
+            (Ok(one), Err(_)) | (Err(_), Ok(one)) if !one.addresses.is_empty() => Ok(one),
+            (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
         }
     }
 
@@ -195,9 +205,9 @@ impl Resolver {
         first: RecordType,
         second: RecordType,
     ) -> Result<Answer, Failed> {
-        match self.ask(name, first).await {
+        match self.stats.count(self.ask(name, first)).await {
             Ok(answer) if !answer.addresses.is_empty() => Ok(answer),
-            _ => self.ask(name, second).await,
+            _ => self.stats.count(self.ask(name, second)).await,
         }
     }
 
@@ -222,7 +232,7 @@ impl Resolver {
         (!v4.is_empty() || !v6.is_empty()).then_some((v4, v6))
     }
 
-    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Answer, Failed> {
+    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Answer, Trouble> {
         match self.dns.lookup(name.clone(), kind).await {
             Ok(lookup) => {
                 let mut addresses: Vec<IpAddr> = Vec::new();
@@ -243,8 +253,60 @@ impl Resolver {
                 response_code: ResponseCode::NXDomain | ResponseCode::NoError,
                 ..
             }))) => Ok(Answer::default()),
-            Err(_) => Err(Failed),
+            Err(NetError::Timeout) => Err(Trouble::Timeout),
+            Err(_) => Err(Trouble::Other),
         }
+    }
+}
+
+/// Why there is no answer, which the stats tell apart.
+enum Trouble {
+    Timeout,
+    Other,
+}
+
+impl DnsStats {
+    /// Counts one question and what came of it.
+    async fn count(
+        &self,
+        asking: impl Future<Output = Result<Answer, Trouble>>,
+    ) -> Result<Answer, Failed> {
+        self.resolve_total.inc();
+        let pending = Pending::new(&self.pending_resolutions);
+        let answer = asking.await;
+        drop(pending);
+        match answer {
+            Ok(answer) => {
+                if answer.addresses.is_empty() {
+                    self.not_found.inc();
+                }
+                Ok(answer)
+            }
+            Err(Trouble::Timeout) => {
+                self.timeouts.inc();
+                Err(Failed)
+            }
+            Err(Trouble::Other) => {
+                self.get_addr_failure.inc();
+                Err(Failed)
+            }
+        }
+    }
+}
+
+/// A question without an answer, in the gauge until it has one or nobody asks any more.
+struct Pending<'a>(&'a Gauge);
+
+impl<'a> Pending<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -286,14 +348,14 @@ mod tests {
 
     /// A resolver whose server does not exist: what resolves resolves without one.
     fn offline() -> Resolver {
-        Resolver::new(&ResolverConfig {
+        let config = ResolverConfig {
             servers: vec!["127.0.0.1:1".parse().unwrap()],
             no_default_search_domain: true,
             timeout: Duration::from_millis(100),
             tries: 1,
             ..Default::default()
-        })
-        .unwrap()
+        };
+        Resolver::new(&config, Arc::default()).unwrap()
     }
 
     async fn resolve(name: &str, family: Family) -> Result<Vec<String>, Failed> {

@@ -145,6 +145,19 @@ stat_group! {
 }
 
 stat_group! {
+    /// `dns.cares.`, which is there from the first cluster on that asks. There is no channel that could be made anew, so
+    /// `reinits` stays.
+    pub struct DnsStats {
+        counter get_addr_failure,
+        counter not_found,
+        counter reinits,
+        counter resolve_total,
+        counter timeouts,
+        gauge pending_resolutions,
+    }
+}
+
+stat_group! {
     /// `cluster_manager.`
     pub struct ClusterManagerStats {
         counter cluster_added,
