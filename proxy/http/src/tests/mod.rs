@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod downstream;
+mod filters;
 mod http2;
 mod timeouts;
 mod upstream;
@@ -51,6 +52,11 @@ fn proto<T: Message + Default>(name: &str, yaml: &str) -> T {
 impl Proxy {
     /// `options` are lines of the connection manager, `route` further fields of the route action.
     async fn start(options: &str, route: &str) -> Self {
+        Self::with_filters("", options, route).await
+    }
+
+    /// `filters` come before the router, each followed by a comma.
+    async fn with_filters(filters: &str, options: &str, route: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let build = BuildContext::new(Arc::new(Context::default()));
@@ -65,7 +71,7 @@ impl Proxy {
         let hcm: Proto = proto(
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             &format!(
-                "stat_prefix: test\n{options}\nhttp_filters: [{{name: router, typed_config: {{\"@type\": \
+                "stat_prefix: test\n{options}\nhttp_filters: [{filters}{{name: router, typed_config: {{\"@type\": \
                  type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]\nroute_config: {{virtual_hosts: \
                  [{{name: v, domains: ['*'], routes: [{{match: {{prefix: /}}, route: {{cluster: up, {route}}}}}]}}]}}\n"
             ),
