@@ -78,7 +78,10 @@ impl UpstreamResponse {
         let word = reason.as_str().replace(' ', "_");
         stream.info.details =
             Cow::Owned(format!("upstream_reset_after_response_started{{{word}}}"));
-        if reason == ResetReason::ProtocolError {
+        // The connection of a stream that is cut short goes on.
+        let stream_alone =
+            self.exchange.is_multiplexed() && matches!(error, ExchangeError::Truncated);
+        if reason == ResetReason::ProtocolError && !stream_alone {
             let stats = &self.forwarding.cluster.stats;
             stats.upstream_cx_protocol_error.inc();
         }

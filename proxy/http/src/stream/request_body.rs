@@ -97,6 +97,9 @@ impl ActiveStream<'_> {
                 self.receive_end(self.info.elapsed());
                 let trailers = matches!(event, BodyEvent::Trailers);
                 if trailers {
+                    if self.connection.codec.is_multiplexed() {
+                        self.connection.hcm.http2_stats.get().trailers.inc();
+                    }
                     self.connection.hcm.clone().filters.decode_trailers(self);
                 }
                 Poll::Ready(RequestEvent::End { trailers })

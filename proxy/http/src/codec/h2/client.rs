@@ -85,7 +85,12 @@ impl ClientStream {
         self.failed = true;
         let stats = self.lease.stats();
         match error.reason() {
-            Some(Reason::REFUSED_STREAM) if error.is_remote() => ExchangeError::Refused,
+            Some(Reason::REFUSED_STREAM) if error.is_remote() => {
+                if error.is_reset() {
+                    self.lease.codec_stats().rx_reset.inc();
+                }
+                ExchangeError::Refused
+            }
             // A stream that the peer will not look at any more.
             Some(_) if error.is_go_away() && error.is_remote() => ExchangeError::Refused,
             Some(_) if error.is_reset() && error.is_remote() => {
@@ -106,6 +111,17 @@ impl ClientStream {
             }
             _ => ExchangeError::Terminated,
         }
+    }
+
+    /// Notes a failure within the body: one that the codec has found there costs the stream alone.
+    fn fail_body(&mut self, error: &h2::Error) -> ExchangeError {
+        if !(error.is_reset() && error.is_library()) {
+            return self.fail(error);
+        }
+        self.failed = true;
+        self.lease.stats().upstream_rq_tx_reset.inc();
+        self.lease.codec_stats().tx_reset.inc();
+        ExchangeError::Truncated
     }
 
     /// Sends the request head. `end`: there is no body.
@@ -210,7 +226,7 @@ impl ClientStream {
                         return Poll::Ready(Ok(BodyEvent::Data(data)));
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Err(self.fail(&error))),
+                Some(Err(error)) => return Poll::Ready(Err(self.fail_body(&error))),
                 None => match ready!(recv.poll_trailers(cx)) {
                     Ok(None) => self.response_ended = true,
                     Ok(Some(map)) => {
@@ -222,7 +238,7 @@ impl ClientStream {
                         }
                         return Poll::Ready(Ok(BodyEvent::Trailers));
                     }
-                    Err(error) => return Poll::Ready(Err(self.fail(&error))),
+                    Err(error) => return Poll::Ready(Err(self.fail_body(&error))),
                 },
             }
         }
