@@ -41,10 +41,13 @@ pub fn server_info(state: &AdminState, _: &Params) -> Reply {
     Reply::json(&info)
 }
 
-/// Envoy prints the node with the lists that are empty.
+/// Envoy prints the node with its names and lists even where they are empty.
 fn with_empty_fields(node: &serde_json::Value) -> serde_json::Value {
-    let mut node = node.clone();
+    let mut node = with_names(node, &["id", "cluster"]);
     if let Some(fields) = node.as_object_mut() {
+        if let Some(locality) = fields.get_mut("locality") {
+            *locality = with_names(locality, &["region", "zone", "sub_zone"]);
+        }
         for (name, empty) in [
             ("extensions", object!([])),
             ("client_features", object!([])),
@@ -55,6 +58,19 @@ fn with_empty_fields(node: &serde_json::Value) -> serde_json::Value {
         }
     }
     node
+}
+
+/// `message` with these strings first, whether or not it has them.
+fn with_names(message: &serde_json::Value, names: &[&str]) -> serde_json::Value {
+    let mut fields = serde_json::Map::new();
+    for name in names {
+        let value = message.get(name).cloned();
+        fields.insert((*name).to_owned(), value.unwrap_or_else(|| "".into()));
+    }
+    for (name, value) in message.as_object().into_iter().flatten() {
+        fields.entry(name).or_insert_with(|| value.clone());
+    }
+    serde_json::Value::Object(fields)
 }
 
 /// Without TLS no certificate is loaded.

@@ -293,7 +293,7 @@ async fn server_info_is_handwritten() {
             "version": "v", "state": "LIVE", "uptime_current_epoch": "0s", "uptime_all_epochs": "0s",
             "hot_restart_version": "disabled", "command_line_options": {"concurrency": 1},
             "node": {
-                "id": "nid", "extensions": [], "client_features": [], "listening_addresses": [],
+                "id": "nid", "cluster": "", "extensions": [], "client_features": [], "listening_addresses": [],
                 "dynamic_parameters": {},
             },
             "hot_restart_initializing": false,
