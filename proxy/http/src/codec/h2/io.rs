@@ -139,6 +139,10 @@ impl AsyncRead for ServerIo<'_> {
             let length = this.ahead.len().min(buf.remaining());
             buf.put_slice(this.ahead.get(..length).unwrap_or_default());
             this.ahead.drain(..length);
+            if this.ahead.is_empty() {
+                // An idle connection holds no memory for it.
+                this.ahead = Vec::new();
+            }
             return Poll::Ready(Ok(()));
         }
         if this.signals.violation().is_some() {
