@@ -252,9 +252,10 @@ impl Connection {
     }
 
     async fn run(&mut self) -> Close {
+        let hcm = self.hcm.clone();
         loop {
             let mut messages = None;
-            let next = self.next_request(&mut messages).await;
+            let next = self.next_request(&hcm, &mut messages).await;
             match next {
                 Next::End(close) => return close,
                 // In a box: a connection of HTTP/1 pays nothing for it.
@@ -264,7 +265,7 @@ impl Connection {
             let mut messages = messages.unwrap_or_else(Messages::take);
             let close = {
                 // Lent to its futures: moved into them, each would hold a copy of its own for the connection's life.
-                let mut stream = ActiveStream::new(self, &mut messages);
+                let mut stream = ActiveStream::new(self, &hcm, &mut messages);
                 match next {
                     Next::Request(head) => stream.run(&head).await,
                     Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
@@ -283,8 +284,11 @@ impl Connection {
     }
 
     /// Waits for a request head, under the timeouts that hold between requests.
-    async fn next_request(&mut self, messages: &mut Option<Box<Messages>>) -> Next {
-        let hcm = self.hcm.clone();
+    async fn next_request(
+        &mut self,
+        hcm: &HttpConnectionManager,
+        messages: &mut Option<Box<Messages>>,
+    ) -> Next {
         let since = self.idle_since.take();
         let idle_timeout = hcm.timeouts.connection_idle;
         let mut idle_deadline = idle_timeout.map(|d| since.unwrap_or_else(Instant::now) + d);
@@ -400,6 +404,7 @@ impl Connection {
     }
 
     /// `max_connection_duration` has passed: the connection drains.
+    #[cold]
     pub fn max_duration_reached(&mut self) {
         self.duration_deadline = None;
         self.hcm.stats.downstream_cx_max_duration_reached.inc();
@@ -412,6 +417,7 @@ impl Connection {
     }
 
     /// A draining server asks the connection to close with this response. A stream leaves the count to its connection.
+    #[cold]
     pub fn begin_drain(&mut self, now: Instant) {
         if !self.codec.is_multiplexed() {
             self.hcm.stats.downstream_cx_drain_close.inc();
@@ -473,6 +479,7 @@ impl Connection {
     }
 
     /// The codec gives the connection up with a response under way.
+    #[cold]
     pub fn break_off_request(&mut self) {
         self.active_request = false;
         let stats = &self.hcm.stats;

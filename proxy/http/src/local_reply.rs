@@ -55,6 +55,7 @@ impl Amendment {
 }
 
 impl LocalReply {
+    #[cold]
     pub fn new(code: u16, body: &'static str, details: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,

@@ -176,7 +176,7 @@ fn unwell(details: &'static str) -> LocalReply {
 
 /// `/healthcheck/fail`
 fn has_failed(stream: &ActiveStream<'_>) -> bool {
-    stream.connection.hcm.drain.health_checks_fail()
+    stream.hcm.drain.health_checks_fail()
 }
 
 #[cfg(test)]

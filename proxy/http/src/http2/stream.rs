@@ -31,9 +31,10 @@ pub(super) async fn run(
     stats: &Http2Stats,
 ) -> StreamEnd {
     let begin = Instant::now();
+    let hcm = connection.hcm.clone();
     let malformed = head.as_ref().is_err_and(|error| error.is_malformed());
     {
-        let mut stream = ActiveStream::new(&mut connection, &mut messages);
+        let mut stream = ActiveStream::new(&mut connection, &hcm, &mut messages);
         match head {
             Ok(head) => {
                 stream.run(&head).await;

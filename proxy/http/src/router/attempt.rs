@@ -157,6 +157,7 @@ impl Forwarding {
         self.exchange(stream, connection, queue, deadlines).await
     }
 
+    #[cold]
     fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
         let begin = stream.info.timing.upstream_connect_begin;
         let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
@@ -309,13 +310,9 @@ impl Forwarding {
             let elapsed = complete.map_or(Duration::ZERO, |at| stream.info.elapsed() - at);
             self.timeouts.write_expected(request, elapsed, keep_own);
         }
-        if let (Some(forward), Some(host)) = (self.forward(), &self.host) {
+        if let (Some(forward), Some(host)) = (self.forward(), &stream.info.upstream.host) {
             let keep_original = !self.config.suppress_envoy_headers;
-            forward.rewrite_host_to_upstream(
-                request,
-                host.info().hostname.as_bytes(),
-                keep_original,
-            );
+            forward.rewrite_host_to_upstream(request, host.hostname.as_bytes(), keep_original);
         }
     }
 
@@ -370,12 +367,13 @@ impl Forwarding {
 
     /// The first interim response goes to the client if the connection manager forwards them. With it the response has
     /// begun: there are no retries any more.
+    #[cold]
     fn on_interim(&mut self, stream: &mut ActiveStream<'_>, status: u16) {
         self.interim = true;
         self.retry = None;
         self.close_parked(stream);
         self.charge.reply(&self.cluster, status);
-        let hcm = &stream.connection.hcm;
+        let hcm = stream.hcm;
         if hcm.proxy_100_continue {
             hcm.stats.charge_response(status);
             hcm.listener_stats.charge_response(status);
@@ -550,6 +548,7 @@ fn log_encoded(info: &StreamInfo) {
 }
 
 /// Closes the connection of an attempt that failed.
+#[cold]
 pub(super) fn close_failed(cluster: &Cluster, exchange: ClientExchange, error: &ExchangeError) {
     let reason = match error {
         ExchangeError::Terminated

@@ -32,11 +32,7 @@ pub(super) fn log_unknown_cluster(forward: &Forward, stream: &ActiveStream<'_>) 
 pub(super) fn find_cluster(forward: &Forward, stream: &ActiveStream<'_>) -> Option<Arc<Cluster>> {
     match forward.cluster(&stream.messages.request) {
         ClusterChoice::Slot(slot) => slot.load_full(),
-        ClusterChoice::Named(name) => stream
-            .connection
-            .hcm
-            .clusters
-            .get(std::str::from_utf8(name).ok()?),
+        ClusterChoice::Named(name) => stream.hcm.clusters.get(std::str::from_utf8(name).ok()?),
         ClusterChoice::Missing => None,
     }
 }

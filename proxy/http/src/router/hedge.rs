@@ -59,6 +59,7 @@ impl Forwarding {
     }
 
     /// An attempt's time is over: it stays, and another one begins if the policy has one left.
+    #[cold]
     pub(super) fn on_soft_timeout(
         &mut self,
         stream: &mut ActiveStream<'_>,
@@ -125,6 +126,7 @@ impl Forwarding {
     }
 
     /// A parked attempt has ended. A bad end means nothing while another attempt may still bring a good one.
+    #[cold]
     fn on_parked(
         &mut self,
         stream: &mut ActiveStream<'_>,
@@ -182,6 +184,7 @@ impl Forwarding {
     }
 
     /// The request times out: every attempt in flight counts as timed out.
+    #[cold]
     pub(super) fn time_out_parked(&mut self, stream: &mut ActiveStream<'_>, code: u16) {
         for parked in &self.parked {
             self.charge.timeout(&self.cluster);

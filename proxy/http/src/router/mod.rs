@@ -189,7 +189,7 @@ enum Next {
 impl Forwarding {
     /// Resolves the cluster and prepares the request head.
     fn begin(stream: &mut ActiveStream<'_>) -> Result<Box<Self>, Box<LocalReply>> {
-        let hcm = stream.connection.hcm.clone();
+        let hcm = stream.hcm;
         let Some(config) = hcm.filters.router else {
             return Err(Box::new(LocalReply::new(404, "", "route_not_found")));
         };
@@ -319,7 +319,7 @@ impl Forwarding {
     ) -> Option<Next> {
         let response = &stream.messages.response;
         let canary = response.get(HeaderId::EnvoyUpstreamCanary) == Some(b"true")
-            || self.host.as_ref().is_some_and(|h| h.info().canary);
+            || stream.info.upstream.host.as_ref().is_some_and(|h| h.canary);
         self.charge.set_canary(canary);
         let mut unwanted = false;
         if retried {
@@ -409,6 +409,7 @@ impl Forwarding {
             .finalize_response_headers(response, &stream.messages.request, &stream.info);
     }
 
+    #[cold]
     fn on_reset(
         &mut self,
         stream: &mut ActiveStream<'_>,
@@ -458,6 +459,7 @@ impl Forwarding {
         }
     }
 
+    #[cold]
     fn no_healthy_upstream(&self) -> LocalReply {
         log_debug!("upstream", "no healthy host");
         self.charge.reply(&self.cluster, 503);
@@ -465,6 +467,7 @@ impl Forwarding {
             .flag(ResponseFlag::NoHealthyUpstream)
     }
 
+    #[cold]
     fn on_per_try_timeout(
         &mut self,
         stream: &mut ActiveStream<'_>,
@@ -497,6 +500,7 @@ impl Forwarding {
     }
 
     /// The cluster's `max_stream_duration` has passed before a response began.
+    #[cold]
     fn on_max_duration(&mut self, stream: &mut ActiveStream<'_>) -> Result<Duration, LocalReply> {
         self.cluster.stats.upstream_rq_max_duration_reached.inc();
         if let Some(retry) = &mut self.retry
@@ -514,6 +518,7 @@ impl Forwarding {
         Err(stream.expired_reply(Expired::UpstreamMaxDuration))
     }
 
+    #[cold]
     fn on_expired(&mut self, stream: &mut ActiveStream<'_>, expired: Expired) -> LocalReply {
         if expired != Expired::Route {
             self.close_parked(stream);
@@ -531,6 +536,7 @@ impl Forwarding {
         self.timeout_reply("response_timeout")
     }
 
+    #[cold]
     fn timeout_reply(&self, details: &'static str) -> LocalReply {
         let body = match self.timeouts.alternative_response {
             true => "",
@@ -541,6 +547,7 @@ impl Forwarding {
     }
 
     /// The host of the last attempt did not answer in time.
+    #[cold]
     pub(super) fn charge_host_timeout(&self) {
         if let Some(host) = &self.host {
             host.stats.rq_timeout.inc();
@@ -570,6 +577,7 @@ impl Forwarding {
 }
 
 /// A filter or route took away a header that the request needs, or put in one that would split it.
+#[cold]
 fn unwritable(error: &EncodeError) -> LocalReply {
     let details = match error {
         EncodeError::Required(_) => "filter_removed_required_request_headers",

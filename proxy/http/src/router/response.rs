@@ -64,12 +64,14 @@ impl UpstreamResponse {
     }
 
     /// The client has gone: the upstream's work is thrown away, unless it is done.
+    #[cold]
     pub(crate) fn cancel(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
         self.exchange.finish_or_close();
     }
 
     /// The upstream broke off in the middle.
+    #[cold]
     pub(crate) fn fail(self, stream: &mut ActiveStream<'_>, error: &ExchangeError) {
         self.account(stream);
         self.charge_grpc(stream);
@@ -92,6 +94,7 @@ impl UpstreamResponse {
     }
 
     /// A timeout ends the response.
+    #[cold]
     pub(crate) fn expire(self, stream: &mut ActiveStream<'_>, expired: Expired) {
         self.account(stream);
         let stats = &self.forwarding.cluster.stats;

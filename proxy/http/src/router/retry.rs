@@ -2,7 +2,7 @@
 
 use super::{charge::Charge, failure::ResetReason};
 use crate::route::{RetryOn, RetryPolicy};
-use outrigger_core::{HeaderId, HeaderMap, HeaderName};
+use outrigger_core::{HeaderId, HeaderMap, HeaderName, HeaderSet};
 use outrigger_upstream::{Cluster, Host, PreviousPriorities, Priority, RetryPermit};
 use std::{
     sync::Arc,
@@ -48,7 +48,7 @@ pub struct RetryState {
 }
 
 /// What an internal client says about retries, and what of it this version only takes out of the request.
-const CONTROL: [HeaderId; 7] = [
+const CONTROL: HeaderSet = HeaderSet::of(&[
     HeaderId::EnvoyRetryOn,
     HeaderId::EnvoyRetryGrpcOn,
     HeaderId::EnvoyMaxRetries,
@@ -56,7 +56,7 @@ const CONTROL: [HeaderId; 7] = [
     HeaderId::EnvoyRetriableHeaderNames,
     HeaderId::EnvoyHedgeOnPerTryTimeout,
     HeaderId::EnvoyUpstreamAltStatName,
-];
+]);
 
 /// The words of a comma-separated header.
 fn list(headers: &HeaderMap, id: HeaderId) -> impl Iterator<Item = &str> {
@@ -71,6 +71,23 @@ fn list(headers: &HeaderMap, id: HeaderId) -> impl Iterator<Item = &str> {
 impl RetryState {
     /// The route's policy, with what an internal client's headers ask for on top. `None`: nothing is ever retried.
     pub fn new(
+        policy: Option<&Arc<RetryPolicy>>,
+        priority: Priority,
+        headers: &mut HeaderMap,
+    ) -> Option<Self> {
+        match headers.contains_any(CONTROL) {
+            false => {
+                let policy = policy?.clone();
+                let retry_on = policy.retry_on;
+                Self::of(policy, retry_on, priority, headers)
+            }
+            true => Self::asked(policy, priority, headers),
+        }
+    }
+
+    /// What an internal client asks for is taken out of the request.
+    #[cold]
+    fn asked(
         policy: Option<&Arc<RetryPolicy>>,
         priority: Priority,
         headers: &mut HeaderMap,
@@ -90,9 +107,7 @@ impl RetryState {
         let asked_headers = list(headers, HeaderId::EnvoyRetriableHeaderNames)
             .map(HeaderName::from)
             .collect();
-        for id in CONTROL {
-            headers.remove(id);
-        }
+        headers.remove_all(CONTROL);
         let policy = match policy {
             Some(policy) => policy.clone(),
             None if asked.is_some() || asked_grpc.is_some() => Arc::new(RetryPolicy::default()),
@@ -102,25 +117,37 @@ impl RetryState {
             .retry_on
             .union(asked.unwrap_or_default())
             .union(asked_grpc.unwrap_or_default());
+        let mut state = Self::of(policy, retry_on, priority, headers)?;
+        state.remaining = max_retries.unwrap_or(state.remaining);
+        state.asked_codes = asked_codes;
+        state.asked_headers = asked_headers;
+        Some(state)
+    }
+
+    fn of(
+        policy: Arc<RetryPolicy>,
+        retry_on: RetryOn,
+        priority: Priority,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
         let gated = !policy.retriable_request_headers.is_empty()
             && !policy.retriable_request_headers.any_match(headers);
         if retry_on.is_empty() || gated {
             return None;
         }
-        let remaining = max_retries.unwrap_or(policy.num_retries);
         Some(Self {
             priorities: policy
                 .previous_priorities
                 .map(|frequency| Box::new(PreviousPriorities::new(frequency))),
+            remaining: policy.num_retries,
             policy,
             priority,
             retry_on,
-            remaining,
             attempt: 0,
             permit: None,
             waiting: None,
-            asked_codes,
-            asked_headers,
+            asked_codes: Box::default(),
+            asked_headers: Box::default(),
         })
     }
 
@@ -155,6 +182,7 @@ impl RetryState {
     }
 
     /// Decides on an attempt that failed without a response; `sent`: some of the request was written.
+    #[cold]
     pub fn on_reset(
         &mut self,
         reason: &ResetReason,
@@ -167,6 +195,7 @@ impl RetryState {
     }
 
     /// Decides on a per-try timeout, which counts as a reset and as a gateway error.
+    #[cold]
     pub fn on_per_try_timeout(
         &mut self,
         cluster: &Arc<Cluster>,
@@ -180,6 +209,7 @@ impl RetryState {
     }
 
     /// Decides on an attempt that goes on after its time: whatever the conditions are, as long as retries are left.
+    #[cold]
     pub fn on_soft_timeout(
         &mut self,
         cluster: &Arc<Cluster>,
@@ -281,6 +311,7 @@ impl RetryState {
     }
 
     /// Random in `[0, min((2^n − 1) · base, max))`.
+    #[cold]
     fn back_off(&mut self) -> Duration {
         self.waiting = Some(BackOff::Exponential);
         let factor = (1_u32 << self.attempt.min(20)) - 1;
@@ -294,6 +325,7 @@ impl RetryState {
     }
 
     /// What a `rate_limited_retry_back_off` header of the response asks for, plus up to half of it at random.
+    #[cold]
     fn rate_limited(&self, response: &HeaderMap) -> Option<Duration> {
         let interval = self
             .policy

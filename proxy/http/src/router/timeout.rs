@@ -5,7 +5,7 @@ use crate::{
     local_reply::is_grpc,
     route::{Forward, RetryPolicy},
 };
-use outrigger_core::{HeaderId, HeaderMap};
+use outrigger_core::{HeaderId, HeaderMap, HeaderSet};
 use std::time::Duration;
 
 /// `None` is no limit.
@@ -24,6 +24,14 @@ pub struct Timeouts {
     /// `grpc-timeout` tells the upstream what is left, as `max_grpc_timeout` asks for.
     pub tell_grpc: bool,
 }
+
+/// What an internal client asks for, and the upstream does not see.
+const ASKED: HeaderSet = HeaderSet::of(&[
+    HeaderId::EnvoyUpstreamRqTimeoutMs,
+    HeaderId::EnvoyUpstreamRqPerTryTimeoutMs,
+    HeaderId::EnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::EnvoyUpstreamStreamDurationMs,
+]);
 
 impl Timeouts {
     /// Envoy's `finalTimeout`: takes the client's headers out of the request. External clients' were removed before.
@@ -48,32 +56,13 @@ impl Timeouts {
             global,
             per_try: retry.and_then(|r| r.per_try_timeout),
             per_try_idle: retry.and_then(|r| r.per_try_idle_timeout),
-            max_duration: milliseconds(headers, HeaderId::EnvoyUpstreamStreamDurationMs)
-                .or(max_duration)
-                .filter(|d| !d.is_zero()),
-            alternative_response: headers.contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse),
+            max_duration: max_duration.filter(|d| !d.is_zero()),
+            alternative_response: false,
             hedged,
             tell_grpc: legacy_grpc.is_some(),
         };
-        let expected = if respect_expected {
-            milliseconds(headers, HeaderId::EnvoyExpectedRqTimeoutMs)
-        } else {
-            None
-        };
-        let asked = milliseconds(headers, HeaderId::EnvoyUpstreamRqTimeoutMs);
-        if let Some(global) = expected.or(asked) {
-            timeouts.global = (!global.is_zero()).then_some(global);
-        }
-        if let Some(per_try) = milliseconds(headers, HeaderId::EnvoyUpstreamRqPerTryTimeoutMs) {
-            timeouts.per_try = (!per_try.is_zero()).then_some(per_try);
-        }
-        for id in [
-            HeaderId::EnvoyUpstreamRqTimeoutMs,
-            HeaderId::EnvoyUpstreamRqPerTryTimeoutMs,
-            HeaderId::EnvoyUpstreamRqTimeoutAltResponse,
-            HeaderId::EnvoyUpstreamStreamDurationMs,
-        ] {
-            headers.remove(id);
+        if headers.contains_any(ASKED) || respect_expected {
+            timeouts.take_asked(headers, respect_expected);
         }
         // A try that may last as long as the request needs no timer of its own.
         if let (Some(per_try), Some(global)) = (timeouts.per_try, timeouts.global)
@@ -82,6 +71,28 @@ impl Timeouts {
             timeouts.per_try = None;
         }
         timeouts
+    }
+
+    /// What an internal client asks for.
+    #[cold]
+    fn take_asked(&mut self, headers: &mut HeaderMap, respect_expected: bool) {
+        if let Some(max) = milliseconds(headers, HeaderId::EnvoyUpstreamStreamDurationMs) {
+            self.max_duration = (!max.is_zero()).then_some(max);
+        }
+        self.alternative_response = headers.contains(HeaderId::EnvoyUpstreamRqTimeoutAltResponse);
+        let expected = if respect_expected {
+            milliseconds(headers, HeaderId::EnvoyExpectedRqTimeoutMs)
+        } else {
+            None
+        };
+        let asked = milliseconds(headers, HeaderId::EnvoyUpstreamRqTimeoutMs);
+        if let Some(global) = expected.or(asked) {
+            self.global = (!global.is_zero()).then_some(global);
+        }
+        if let Some(per_try) = milliseconds(headers, HeaderId::EnvoyUpstreamRqPerTryTimeoutMs) {
+            self.per_try = (!per_try.is_zero()).then_some(per_try);
+        }
+        headers.remove_all(ASKED);
     }
 
     /// What our own answer to a timeout is: 504, or 204 if an internal client asked for that instead.

@@ -20,7 +20,7 @@ impl ActiveStream<'_> {
             return;
         };
         let request = &mut self.messages.request;
-        let general = self.connection.hcm.timeouts.max_stream_duration;
+        let general = self.hcm.timeouts.max_stream_duration;
         let limit = limit(limits, request, general);
         if let Some(limit) = limit
             && is_grpc(request)

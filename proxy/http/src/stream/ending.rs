@@ -19,8 +19,9 @@ const DEADLINE_EXCEEDED: u32 = 4;
 
 impl ActiveStream<'_> {
     /// The reply to a stream deadline that passed before the response began.
+    #[cold]
     pub fn expired_reply(&mut self, expired: Expired) -> LocalReply {
-        let stats = &self.connection.hcm.stats;
+        let stats = &self.hcm.stats;
         let code = if self.received { 504 } else { 408 };
         match expired {
             Expired::StreamIdle => {
@@ -55,6 +56,7 @@ impl ActiveStream<'_> {
     }
 
     /// A deadline passed while the response was on its way: nothing can be said any more but by closing.
+    #[cold]
     pub(super) fn expire_response(&mut self, expired: Expired) -> Option<Close> {
         let reply = self.expired_reply(expired);
         if let Some(flag) = reply.flag {
@@ -65,8 +67,9 @@ impl ActiveStream<'_> {
     }
 
     /// Ends a response that cannot be completed: the client sees the connection close.
+    #[cold]
     pub(super) fn reset_response(&mut self) -> Option<Close> {
-        let stats = &self.connection.hcm.stats;
+        let stats = &self.hcm.stats;
         stats.downstream_rq_tx_reset.inc();
         stats.downstream_rq_rx_reset.inc();
         self.connection.active_request = false;
@@ -75,9 +78,10 @@ impl ActiveStream<'_> {
     }
 
     /// The client is gone.
+    #[cold]
     pub(super) fn disconnected(&mut self) -> Option<Close> {
         self.connection.set_remote_close();
-        self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+        self.hcm.stats.downstream_rq_rx_reset.inc();
         let (flag, details) = match self.connection.codec.ending() {
             Ending::Reset(_) => (ResponseFlag::DownstreamRemoteReset, "http2.remote_reset"),
             Ending::Invalid(_) => (ResponseFlag::DownstreamProtocolError, "http2.remote_reset"),
@@ -98,8 +102,9 @@ impl ActiveStream<'_> {
     }
 
     /// The head of a stream breaks HTTP/2's rules or a limit: nothing is answered.
+    #[cold]
     pub fn refuse(&mut self, error: HeadError) {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         hcm.stats.charge_request(Protocol::Http2);
         hcm.stats.downstream_rq_rx_reset.inc();
         self.info.protocol = Some(Protocol::Http2);
@@ -145,7 +150,7 @@ impl ActiveStream<'_> {
         match error {
             RequestError::Closed => self.disconnected(),
             RequestError::Codec(error) if self.response_started => {
-                let stats = &self.connection.hcm.stats;
+                let stats = &self.hcm.stats;
                 stats.downstream_cx_protocol_error.inc();
                 stats.downstream_rq_rx_reset.inc();
                 let flag = ResponseFlag::DownstreamProtocolError;
@@ -162,7 +167,7 @@ impl ActiveStream<'_> {
 
     /// The codec's own answer.
     pub(super) async fn protocol_error(&mut self, error: CodecError) -> Option<Close> {
-        self.connection.hcm.stats.downstream_cx_protocol_error.inc();
+        self.hcm.stats.downstream_cx_protocol_error.inc();
         let flag = ResponseFlag::DownstreamProtocolError;
         self.connection.summary.flags.set(flag);
         log_debug!("http", &self.info => "dispatch error: http/1.1 protocol error: {}", error.details);
@@ -181,7 +186,7 @@ impl ActiveStream<'_> {
             log_debug!("http", &self.info => "doEndStream() resetting stream");
             log_debug!("http", &self.info =>
                 "stream reset: reset reason: local reset, response details: {}", self.info.details);
-            self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+            self.hcm.stats.downstream_rq_rx_reset.inc();
         }
         self.connection.active_request = false;
         self.log_at(now);
@@ -207,7 +212,7 @@ impl ActiveStream<'_> {
 
     /// One access-log line about the stream as it stands.
     pub(super) fn log_line(&self, log_type: AccessLogType) {
-        self.connection.hcm.access_logs.log(&FormatContext {
+        self.hcm.access_logs.log(&FormatContext {
             request: Some(&self.messages.request),
             response: self.response_started.then_some(&self.messages.response),
             trailers: Some(&self.messages.response_trailers),
@@ -233,7 +238,7 @@ impl ActiveStream<'_> {
             received.saturating_sub(self.connection.consumed);
         self.info.downstream_wire_bytes_sent = sent.saturating_sub(self.encoded_before);
         self.log_line(AccessLogType::DownstreamEnd);
-        let hcm = &self.connection.hcm;
+        let hcm = self.hcm;
         hcm.stats
             .downstream_rq_time
             .record(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));

@@ -65,7 +65,7 @@ impl ActiveStream<'_> {
     #[cold]
     fn show_request(&mut self, backlog: Option<Backlog>, upstream: &ClusterStats) {
         let before = std::mem::replace(&mut self.held.request, backlog);
-        let stats = &self.connection.hcm.stats;
+        let stats = &self.hcm.stats;
         gauge(
             before,
             backlog,
@@ -109,7 +109,7 @@ impl ActiveStream<'_> {
         upstream: &ClusterStats,
     ) -> Option<Backlog> {
         let before = std::mem::replace(&mut self.held.response, backlog);
-        let stats = &self.connection.hcm.stats;
+        let stats = &self.hcm.stats;
         gauge(
             before,
             backlog,

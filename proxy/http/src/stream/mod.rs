@@ -27,7 +27,7 @@ use crate::{
         },
     },
     filter::{Decision, Paused},
-    hcm::{Close, Connection, DrainState},
+    hcm::{Close, Connection, DrainState, HttpConnectionManager},
     hop_by_hop,
     local_reply::{LocalReply, is_grpc},
     path, request_headers, response_headers,
@@ -61,6 +61,7 @@ pub(crate) enum RequestEvent {
 /// One request and its response on a downstream connection.
 pub(crate) struct ActiveStream<'a> {
     pub connection: &'a mut Connection,
+    pub hcm: &'a HttpConnectionManager,
     pub messages: &'a mut Messages,
     pub info: StreamInfo,
     pub route: Option<RouteMatch>,
@@ -93,8 +94,11 @@ enum Step {
 }
 
 impl<'a> ActiveStream<'a> {
-    pub fn new(connection: &'a mut Connection, messages: &'a mut Messages) -> Self {
-        let hcm = &connection.hcm;
+    pub fn new(
+        connection: &'a mut Connection,
+        hcm: &'a HttpConnectionManager,
+        messages: &'a mut Messages,
+    ) -> Self {
         let now = Instant::now();
         let info = StreamInfo::new(
             connection.info.clone(),
@@ -116,6 +120,7 @@ impl<'a> ActiveStream<'a> {
         let encoded_before = connection.codec.bytes_encoded();
         Self {
             connection,
+            hcm,
             messages,
             info,
             route: None,
@@ -162,7 +167,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The bytes were no request: the codec's own answer.
     pub async fn reject(&mut self, error: CodecError) -> Option<Close> {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         hcm.stats.charge_request(Protocol::Http11);
         if error == CodecError::UNDERSCORE {
             hcm.http1_stats
@@ -175,7 +180,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The head did not arrive in `request_headers_timeout`.
     pub async fn header_timeout(&mut self) -> Option<Close> {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         hcm.stats.charge_request(Protocol::Http11);
         hcm.stats.downstream_rq_header_timeout.inc();
         self.info.protocol = Some(Protocol::Http11);
@@ -185,8 +190,9 @@ impl<'a> ActiveStream<'a> {
     }
 
     /// The client has gone in the middle of a head.
+    #[cold]
     pub fn abandon(&mut self) -> Option<Close> {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         hcm.stats.charge_request(Protocol::Http11);
         self.info.protocol = Some(Protocol::Http11);
         self.connection.summary.protocol = Some(Protocol::Http11);
@@ -196,7 +202,7 @@ impl<'a> ActiveStream<'a> {
     fn begin(&mut self, head: &RequestHead) {
         self.connection.summary.protocol = Some(head.protocol);
         self.note_header_bytes(head);
-        let stats = &self.connection.hcm.stats;
+        let stats = &self.hcm.stats;
         stats.charge_request(head.protocol);
         self.info.protocol = Some(head.protocol);
         self.method = head.method;
@@ -206,7 +212,7 @@ impl<'a> ActiveStream<'a> {
             self.request_complete, Headers(&self.messages.request));
         self.grpc = is_grpc(&self.messages.request);
         if head.dropped_underscores > 0 {
-            let hcm = &self.connection.hcm;
+            let hcm = self.hcm;
             let dropped = if self.connection.codec.is_multiplexed() {
                 &hcm.http2_stats.get().dropped_headers_with_underscores
             } else {
@@ -245,7 +251,7 @@ impl<'a> ActiveStream<'a> {
 
     /// Everything between the codec and the router, in Envoy's order.
     fn decode_headers(&mut self, head: &RequestHead) -> Step {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         if head.expect_continue && !hcm.proxy_100_continue {
             self.messages.request.remove(HeaderId::Expect);
             hcm.stats.charge_response(100);
@@ -256,7 +262,7 @@ impl<'a> ActiveStream<'a> {
             self.connection.codec.send_informational(&head, to);
         }
         let request = &mut self.messages.request;
-        if let Err(reply) = path::sanitize(request, &hcm, &self.connection.info, self.method) {
+        if let Err(reply) = path::sanitize(request, hcm, &self.connection.info, self.method) {
             return Step::Reply(reply);
         }
         let origin = request_headers::mutate(
@@ -314,7 +320,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The router's own decisions that need no upstream.
     fn take_route(&mut self) -> Step {
-        let hcm = &self.connection.hcm;
+        let hcm = self.hcm;
         hcm.router_stats.rq_total.inc();
         let Some(found) = &self.route else {
             hcm.router_stats.no_route.inc();
@@ -354,7 +360,7 @@ impl<'a> ActiveStream<'a> {
         }
         self.info.details = Cow::Owned(sanitize_details(&reply.details));
         log_debug!("http", &self.info => "Sending local reply with details {}", self.info.details);
-        if reply.code == 400 && !self.connection.hcm.keep_after_bad_request {
+        if reply.code == 400 && !self.hcm.keep_after_bad_request {
             self.connection.drain = DrainState::Closing;
         }
         let (route, request, info) = (&self.route, &self.messages.request, &self.info);
@@ -422,7 +428,7 @@ impl<'a> ActiveStream<'a> {
         end: bool,
         now: Duration,
     ) -> Result<(), EncodeError> {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         hcm.filters.encode_headers(self);
         response_headers::mutate(
             &mut self.messages.response,
@@ -537,7 +543,7 @@ impl<'a> ActiveStream<'a> {
                 return Poll::Ready(Expired::Route);
             }
             if self.deadlines.periodic_log.is_some_and(|d| d <= now) {
-                let interval = self.connection.hcm.access_log_options.flush_interval;
+                let interval = self.hcm.access_log_options.flush_interval;
                 self.deadlines.periodic_log = interval.map(|d| now + d);
                 self.log_line(AccessLogType::DownstreamPeriodic);
             }
@@ -565,13 +571,13 @@ impl Drop for ActiveStream<'_> {
     /// log says so in Envoy's words.
     fn drop(&mut self) {
         if !self.logged {
-            self.connection.hcm.stats.downstream_rq_rx_reset.inc();
+            self.hcm.stats.downstream_rq_rx_reset.inc();
             self.info
                 .set_flag(ResponseFlag::DownstreamConnectionTermination);
             self.info.details = Cow::Borrowed(CUT_OFF);
             self.log();
         }
-        self.connection.hcm.stats.downstream_rq_active.dec();
+        self.hcm.stats.downstream_rq_active.dec();
         self.connection.consumed = self.connection.codec.bytes_consumed();
     }
 }

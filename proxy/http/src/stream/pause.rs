@@ -21,7 +21,7 @@ enum Wait {
 impl ActiveStream<'_> {
     /// Waits as the filter asked, then leads the request on behind it.
     pub(super) async fn resume(&mut self, mut paused: Paused) -> Step {
-        let hcm = self.connection.hcm.clone();
+        let hcm = self.hcm;
         loop {
             match self.wait(&paused.pause).await {
                 Wait::Over => {}
@@ -45,7 +45,7 @@ impl ActiveStream<'_> {
     }
 
     async fn wait(&mut self, pause: &Pause) -> Wait {
-        let buffer_limit = self.connection.hcm.buffer_limit;
+        let buffer_limit = self.hcm.buffer_limit;
         let (until, limit, keep, whole) = match pause {
             Pause::For(time) => (Some(Instant::now() + *time), buffer_limit, true, false),
             Pause::WholeRequest { limit } => (None, *limit, true, true),

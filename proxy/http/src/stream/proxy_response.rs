@@ -121,7 +121,7 @@ impl ActiveStream<'_> {
                         };
                         let trailers = matches!(event, BodyEvent::Trailers);
                         if trailers {
-                            self.connection.hcm.clone().filters.encode_trailers(self);
+                            self.hcm.filters.encode_trailers(self);
                         }
                         self.connection
                             .codec

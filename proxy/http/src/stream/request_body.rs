@@ -98,9 +98,9 @@ impl ActiveStream<'_> {
                 let trailers = matches!(event, BodyEvent::Trailers);
                 if trailers {
                     if self.connection.codec.is_multiplexed() {
-                        self.connection.hcm.http2_stats.get().trailers.inc();
+                        self.hcm.http2_stats.get().trailers.inc();
                     }
-                    self.connection.hcm.clone().filters.decode_trailers(self);
+                    self.hcm.filters.decode_trailers(self);
                 }
                 Poll::Ready(RequestEvent::End { trailers })
             }

@@ -47,7 +47,7 @@ impl ActiveStream<'_> {
         let Some(limiter) = &mut messages.response_body.limiter else {
             return exchange.poll_body(cx, &mut messages.response_trailers);
         };
-        let limit = self.connection.hcm.buffer_limit;
+        let limit = self.hcm.buffer_limit;
         let end = &mut messages.response_body.end;
         while end.is_none() && limiter.buffered() <= limit {
             match exchange.poll_body(cx, &mut messages.response_trailers) {
