@@ -213,6 +213,7 @@ impl Scenario {
         let mut process = Process::start(found, self.layer(), upstream, cores)?;
         let metrics = match self.traffic() {
             Some((traffic, work)) => {
+                side.keep_awake();
                 let tally = traffic.start(&side.handle, process.address);
                 measure::window(&mut process, &side, &tally, work, window)?
             }

@@ -3,7 +3,7 @@
 use crate::{backend::Backend, cores};
 use anyhow::{Context, Result, anyhow};
 use std::thread::JoinHandle;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
 
 /// Ends with its connections when dropped.
 pub struct LoadSide {
@@ -38,6 +38,16 @@ impl LoadSide {
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Never sleeps any more. Whoever sends to a sleeper pays for waking it: a subject would pay the more, the further it
+    /// is from keeping the load side busy.
+    pub fn keep_awake(&self) {
+        self.handle.spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
     }
 
     /// Runs something on the load side and waits for it.
