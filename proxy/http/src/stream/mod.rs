@@ -474,9 +474,9 @@ impl<'a> ActiveStream<'a> {
     /// lends its idle timeout; the route's has no part in it, whatever Envoy's documentation says.
     fn flush_timeout(&self) -> Option<Duration> {
         let of_route = self.route.as_ref().and_then(|r| r.route.flush_timeout());
-        match of_route.or(self.connection.hcm.timeouts.stream_flush) {
+        match of_route.or(self.hcm.timeouts.stream_flush) {
             Some(timeout) => (!timeout.is_zero()).then_some(timeout),
-            None => self.connection.hcm.timeouts.stream_idle,
+            None => self.hcm.timeouts.stream_idle,
         }
     }
 
