@@ -121,11 +121,21 @@ pub(super) fn compile(proto: &Cluster) -> Result<Http, ConfigError> {
             _ if proto.http2_protocol_options.is_some() => Protocol::Http2,
             _ => Protocol::Http1,
         },
-        http2: Http2Options::compile(proto.http2_protocol_options.as_ref())
-            .at("http2_protocol_options")?,
+        http2: http2(proto.http2_protocol_options.as_ref()).at("http2_protocol_options")?,
         http1: http1(proto.http_protocol_options.as_ref(), &common).at("http_protocol_options")?,
         common,
     })
+}
+
+fn http2(proto: Option<&core::Http2ProtocolOptions>) -> Result<Http2Options, ConfigError> {
+    if proto.is_some_and(|proto| proto.max_outbound_frames.is_some()) {
+        // What waits for an upstream is bounded by its windows and by the buffer limit of the cluster.
+        tracing::warn!(
+            target: "config",
+            "max_outbound_frames of a cluster is not enforced: it holds for connections of clients"
+        );
+    }
+    Http2Options::compile(proto)
 }
 
 fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
@@ -139,9 +149,7 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
             http1: http1(proto, &common)
                 .at("http_protocol_options")
                 .at(field)?,
-            http2: Http2Options::compile(proto2)
-                .at("http2_protocol_options")
-                .at(field)?,
+            http2: http2(proto2).at("http2_protocol_options").at(field)?,
             common,
         })
     };
