@@ -22,11 +22,20 @@ pub enum State {
     Initializing = 3,
 }
 
+/// How the process has been asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    No,
+    /// With what is in flight.
+    Gracefully,
+    Now,
+}
+
 /// Shared by the server, the admin interface and the signal handlers.
 pub struct Lifecycle {
     state: AtomicU8,
     health_checks_fail: AtomicBool,
-    shutdown: watch::Sender<bool>,
+    end: watch::Sender<End>,
     /// What runs when log files are to be opened anew.
     reopen: Mutex<Vec<Box<dyn Fn() + Send>>>,
 }
@@ -36,7 +45,7 @@ impl Default for Lifecycle {
         Self {
             state: AtomicU8::new(State::PreInitializing as u8),
             health_checks_fail: AtomicBool::new(false),
-            shutdown: watch::Sender::new(false),
+            end: watch::Sender::new(End::No),
             reopen: Mutex::default(),
         }
     }
@@ -68,13 +77,32 @@ impl Lifecycle {
 
     /// Asks the process to end, at once and with exit code 0.
     pub fn shutdown(&self) {
-        self.shutdown.send_replace(true);
+        self.end.send_replace(End::Now);
+    }
+
+    /// Asks the process to end with what is in flight; at once if it has been asked before.
+    pub fn finish(&self) {
+        self.end.send_modify(|end| {
+            *end = match end {
+                End::No => End::Gracefully,
+                End::Gracefully | End::Now => End::Now,
+            };
+        });
     }
 
     /// Ends when the process shall.
     pub async fn ended(&self) {
+        self.asked(End::Now).await;
+    }
+
+    /// Ends when the process shall, now or with what is in flight.
+    pub async fn ending(&self) {
+        self.asked(End::Gracefully).await;
+    }
+
+    async fn asked(&self, how: End) {
         // The sender lives as long as self does.
-        let _ = self.shutdown.subscribe().wait_for(|end| *end).await;
+        let _ = self.end.subscribe().wait_for(|end| *end >= how).await;
     }
 
     pub fn on_reopen_logs(&self, action: impl Fn() + Send + 'static) {
@@ -87,9 +115,9 @@ impl Lifecycle {
         }
     }
 
-    /// Acts on signals as Envoy does, until the process ends. Must be polled from the start: a signal that arrives
-    /// earlier would kill the process.
-    pub async fn handle_signals(&self) -> io::Result<()> {
+    /// Acts on signals as Envoy does, until the process ends; but with `drain_on_sigterm` that signal ends it gracefully.
+    /// Must be polled from the start: a signal that arrives earlier would kill the process.
+    pub async fn handle_signals(&self, drain_on_sigterm: bool) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut reopen = signal(SignalKind::user_defined1())?;
@@ -98,7 +126,10 @@ impl Lifecycle {
             tokio::select! {
                 _ = terminate.recv() => {
                     tracing::warn!(target: "main", "caught ENVOY_SIGTERM");
-                    self.shutdown();
+                    match drain_on_sigterm {
+                        true => self.finish(),
+                        false => self.shutdown(),
+                    }
                 }
                 _ = interrupt.recv() => {
                     tracing::warn!(target: "main", "caught SIGINT");
@@ -141,6 +172,22 @@ mod tests {
     async fn the_end_is_seen_by_those_who_ask_later() {
         let life = Lifecycle::default();
         life.shutdown();
+        life.ended().await;
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_to_finish_twice_ends() {
+        let life = Lifecycle::default();
+        life.finish();
+        life.ending().await;
+        tokio::select! {
+            biased;
+            () = life.ended() => panic!("it was asked but once"),
+            () = std::future::ready(()) => {}
+        }
+        life.finish();
+        life.ended().await;
+        life.finish();
         life.ended().await;
     }
 

@@ -19,6 +19,8 @@ use tokio::time::Instant;
 const UNHEALTHY: u8 = 1;
 const DRAINS_INBOUND: u8 = 2;
 const DRAINS_ALL: u8 = 4;
+/// The process ends: everybody is asked, and at once.
+const ENDS: u8 = 8;
 /// Workers share a list of watchers only if there are more of them.
 const SHARDS: usize = 16;
 
@@ -93,12 +95,24 @@ impl DrainManager {
         };
         let begun = since.set(Instant::now()).is_ok();
         self.flags.fetch_or(flag, Relaxed);
+        self.wake_watchers();
+        begun
+    }
+
+    /// The process is about to end: from now on every response asks, whatever the strategy and whatever drains already.
+    pub fn end(&self) {
+        // Whoever drained before has set it; idle connections then keep the moment that they chose.
+        let _ = self.all_since.set(Instant::now());
+        self.flags.fetch_or(DRAINS_ALL | ENDS, Relaxed);
+        self.wake_watchers();
+    }
+
+    fn wake_watchers(&self) {
         for shard in &self.watchers {
             for waker in shard.lock().wakers.iter().flatten() {
                 waker.wake_by_ref();
             }
         }
-        begun
     }
 
     pub fn is_draining(&self, direction: DrainDirection) -> bool {
@@ -146,7 +160,7 @@ impl DrainDecision {
         };
         let health = if modify_only { 0 } else { UNHEALTHY };
         Self {
-            mask: DRAINS_ALL | inbound | health,
+            mask: ENDS | DRAINS_ALL | inbound | health,
             manager,
             direction,
         }
@@ -160,7 +174,21 @@ impl DrainDecision {
     /// Whether this response is to ask its connection to close.
     pub fn drain_close(&self) -> bool {
         let flags = self.manager.flags.load(Relaxed) & self.mask;
-        flags != 0 && (flags & UNHEALTHY != 0 || self.is_due())
+        flags != 0 && (flags & (UNHEALTHY | ENDS) != 0 || self.is_due())
+    }
+
+    /// The process is about to end: whoever can be asked without a response is asked now.
+    pub fn ends(&self) -> bool {
+        self.manager.flags.load(Relaxed) & ENDS != 0
+    }
+
+    /// How long a client may go on opening streams after it was asked not to. Where the process ends, there has to be time
+    /// left for them.
+    pub fn notice(&self, drain_timeout: Duration) -> Duration {
+        match self.ends() {
+            true => drain_timeout.min(self.manager.time() / 2),
+            false => drain_timeout,
+        }
     }
 
     /// Gradual: the chance grows with each whole second, to certainty at half of the drain time.
@@ -317,6 +345,20 @@ mod tests {
         assert!((10 * SECOND..11 * SECOND).contains(&after));
         advance(SECOND).await;
         assert_eq!(decision.idle_close(SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_asks_everybody_at_once() {
+        let manager = manager(6, false);
+        let modify_only = DrainDecision::new(manager.clone(), DrainDirection::All, true);
+        assert!(!modify_only.ends());
+        assert_eq!(modify_only.notice(5 * SECOND), 5 * SECOND);
+        manager.start(DrainDirection::All);
+        assert!(!modify_only.drain_close());
+        manager.end();
+        assert!(modify_only.drain_close() && modify_only.has_begun() && modify_only.ends());
+        assert_eq!(modify_only.notice(5 * SECOND), 3 * SECOND);
+        assert_eq!(modify_only.notice(SECOND), SECOND);
     }
 
     #[derive(Default)]

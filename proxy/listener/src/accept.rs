@@ -12,11 +12,25 @@ use std::{
 use tokio::{
     sync::watch,
     task::yield_now,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 /// Accepted in a row before other tasks of the worker get their turn.
 const ACCEPTS_PER_TURN: u32 = 64;
+
+/// How long a listener that finishes waits for handshakes that have begun: longer than the way there and back, and shorter
+/// than the second after which a client whose first packet was dropped tries again, and is refused.
+const HANDSHAKES: Duration = Duration::from_millis(500);
+
+/// What a listener does with those who connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepting {
+    Yes,
+    /// Only those who have connected, or have begun to, are taken.
+    Queued,
+    /// Nobody, and who waits in the queue is reset.
+    No,
+}
 
 /// Accepts until `stop` says so. Runs on the worker that shall accept.
 pub(crate) async fn run(
@@ -24,7 +38,7 @@ pub(crate) async fn run(
     bound: Address,
     socket: Socket,
     workers: Arc<Workers>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Accepting>,
 ) {
     let listening = match Listening::new(socket) {
         Ok(listening) => listening,
@@ -39,8 +53,12 @@ pub(crate) async fn run(
         workers,
     };
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => {}
+        _ = stop.wait_for(|stop| *stop != Accepting::Yes) => {}
         () = acceptor.accept_all(&listening) => {}
+    }
+    if *stop.borrow() == Accepting::Queued {
+        listening.refuse_handshakes();
+        let _ = timeout(HANDSHAKES, acceptor.accept_all(&listening)).await;
     }
 }
 

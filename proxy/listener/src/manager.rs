@@ -1,7 +1,7 @@
 //! Envoy's listener manager: binds listeners when they are added and lets the workers accept when all else is ready.
 
 use crate::{
-    accept,
+    accept::{self, Accepting},
     config::{self, Shared},
     directory::Directory,
     limit::ConnectionLimit,
@@ -33,8 +33,8 @@ pub struct ListenerManager {
 struct Entry {
     listener: Arc<Listener>,
     bound: Vec<Bound>,
-    /// Set once; ends its accept loops.
-    stop: watch::Sender<bool>,
+    /// Ends its accept loops, each of which holds a receiver.
+    stop: watch::Sender<Accepting>,
 }
 
 /// One address of a listener.
@@ -107,7 +107,7 @@ impl ListenerManager {
         listeners.push(Entry {
             listener,
             bound,
-            stop: watch::Sender::new(false),
+            stop: watch::Sender::new(Accepting::Yes),
         });
         self.directory
             .publish(listeners.iter().map(|e| &e.listener));
@@ -193,9 +193,32 @@ impl ListenerManager {
 
     /// Closes the listening sockets, of all listeners or of those for inbound traffic; connections go on.
     pub fn stop_listeners(&self, inbound_only: bool) {
+        self.stop(inbound_only, Accepting::No);
+    }
+
+    /// Closes all listening sockets without a loss: whoever was connected before is served.
+    pub fn finish_listeners(&self) {
+        self.stop(false, Accepting::Queued);
+    }
+
+    /// Connections that are open or wait to be accepted by a listener that still takes them.
+    pub fn is_quiet(&self) -> bool {
+        self.listeners
+            .lock()
+            .iter()
+            .all(|entry| entry.stop.receiver_count() == 0 && entry.listener.limit.open() == 0)
+    }
+
+    /// Connections that are open.
+    pub fn open_connections(&self) -> u64 {
+        let listeners = self.listeners.lock();
+        listeners.iter().map(|e| e.listener.limit.open()).sum()
+    }
+
+    fn stop(&self, inbound_only: bool, how: Accepting) {
         for entry in self.listeners.lock().iter() {
             let inbound = entry.listener.info.traffic_direction == TrafficDirection::Inbound as i32;
-            if (inbound || !inbound_only) && !entry.stop.send_replace(true) {
+            if (inbound || !inbound_only) && entry.stop.send_replace(how) == Accepting::Yes {
                 log_debug!(
                     "config",
                     "stop accepting: listener name={}",

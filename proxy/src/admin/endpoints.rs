@@ -333,7 +333,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "/stats/recentlookups/disable",
         "disable recording of reset stat-name lookup names",
         &[],
-        recent_lookups::clear,
+        recent_lookups::disable,
     ),
     write(
         "/stats/recentlookups/enable",

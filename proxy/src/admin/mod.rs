@@ -7,6 +7,7 @@ mod config_dump;
 mod connection;
 mod control;
 mod endpoints;
+mod guard;
 mod home;
 mod listeners;
 mod log;
@@ -24,6 +25,8 @@ mod stats;
 
 pub use config::{AdminConfig, FIELDS};
 pub use connection::AdminStats;
+pub use guard::Guard;
+pub use recent_lookups::RecentLookups;
 pub use server::Admin;
 pub use state::{
     AdminState, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging, NoAdminLayer, Runtime,

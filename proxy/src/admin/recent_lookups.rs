@@ -1,19 +1,33 @@
 //! `/stats/recentlookups`: names of stats that were looked up while serving. There are none, as every stat is resolved when
-//! the configuration is compiled.
+//! the configuration is compiled; a list that is switched on stays empty.
 
 use super::{params::Params, reply::Reply, state::AdminState};
-use http::StatusCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-pub fn show(_: &AdminState, _: &Params) -> Reply {
-    Reply::text("Lookup tracking is not enabled.\n\ntotal: 0\n")
+/// Whether somebody has asked for the list.
+#[derive(Debug, Default)]
+pub struct RecentLookups(AtomicBool);
+
+pub fn show(state: &AdminState, _: &Params) -> Reply {
+    Reply::text(match state.recent_lookups.0.load(Relaxed) {
+        true => "   Count Lookup\n\ntotal: 0\n",
+        false => {
+            "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n"
+        }
+    })
 }
 
-/// Also answers `disable`: in both cases what is asked for is so already.
+/// There is nothing to clear.
 pub fn clear(_: &AdminState, _: &Params) -> Reply {
     Reply::ok()
 }
 
-pub fn enable(_: &AdminState, _: &Params) -> Reply {
-    Reply::text("The current build does not support lookup tracking")
-        .with_status(StatusCode::NOT_IMPLEMENTED)
+pub fn enable(state: &AdminState, _: &Params) -> Reply {
+    state.recent_lookups.0.store(true, Relaxed);
+    Reply::ok()
+}
+
+pub fn disable(state: &AdminState, _: &Params) -> Reply {
+    state.recent_lookups.0.store(false, Relaxed);
+    Reply::ok()
 }

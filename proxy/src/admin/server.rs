@@ -178,6 +178,9 @@ impl Server {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Ok(active.answered(response));
         }
+        if let Some(response) = unroutable(&head, open) {
+            return Ok(active.answered(response));
+        }
         let body = body_of(body).await;
         active.received(body.len());
         let form = form(&head, &body);
@@ -187,7 +190,10 @@ impl Server {
                 .map_or("/", |target| target.as_str()),
         );
         log_debug!("admin", &**connection => "request complete: path: {target}");
-        let reply = self.route(&head.method, &target, form);
+        let reply = match self.refusal(&head, connection) {
+            Some(reason) => Reply::text(reason).with_status(StatusCode::FORBIDDEN),
+            None => self.route(&head.method, &target, form),
+        };
         let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
@@ -217,6 +223,12 @@ impl Server {
         })
     }
 
+    /// Why the request is not answered. Nobody's browser reaches a Unix domain socket for a page.
+    fn refusal(&self, head: &http::request::Parts, connection: &ConnectionInfo) -> Option<String> {
+        connection.remote_address.ip()?;
+        self.state.guard.refusal(&head.method, &head.headers)
+    }
+
     /// Finds the endpoint; `form` stands in for a missing query.
     fn route(&self, method: &Method, target: &str, form: Option<String>) -> Reply {
         if !self.config.allows(target) {
@@ -238,6 +250,28 @@ impl Server {
         };
         (endpoint.handle)(&self.state, &params)
     }
+}
+
+/// What Envoy's connection manager does not let through to the admin interface: no host, or a target that is no path.
+fn unroutable(head: &http::request::Parts, open: &OpenConnection) -> Option<Response<Body>> {
+    let status = if !head.headers.contains_key(header::HOST) {
+        StatusCode::BAD_REQUEST
+    } else if head.uri.scheme().is_some() || !head.uri.path().starts_with('/') {
+        StatusCode::NOT_FOUND
+    } else {
+        return None;
+    };
+    let mut response = Response::new(Body::from(String::new()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::DATE, connection::date());
+    headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
+    if wants_close(&head.headers) {
+        open.close();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    Some(response)
 }
 
 /// The client asks for the end of the connection after this answer.

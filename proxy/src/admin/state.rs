@@ -1,5 +1,6 @@
 //! What the admin interface knows of the rest of the process. The server fills it in.
 
+use super::{guard::Guard, recent_lookups::RecentLookups};
 use envoy_api::{
     DynamicMessage, Message, MessageDescriptor, json, pb::envoy::config::bootstrap::v3::Bootstrap,
 };
@@ -149,4 +150,7 @@ pub struct AdminState {
     pub started_at: SystemTime,
     /// Called before stats are read, with `stats_flush_on_admin`.
     pub flush_on_read: bool,
+    pub recent_lookups: RecentLookups,
+    /// Who may ask over the network.
+    pub guard: Guard,
 }

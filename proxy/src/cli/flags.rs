@@ -75,8 +75,24 @@ const fn short(short: char, name: &'static str, kind: Kind, help: &'static str) 
 
 use Kind::{Number, Switch, Text};
 
-/// Every flag. The texts name what differs from Envoy.
+/// Every flag, ours first and then Envoy's. The texts name what differs from Envoy.
 pub(super) const FLAGS: &[Flag] = &[
+    // These two are ours.
+    flag(
+        "drain-on-sigterm",
+        Switch,
+        "On SIGTERM, stop accepting, ask clients to go elsewhere, finish what is in flight within --drain-time-s and exit; \
+         a second SIGTERM exits at once, as the first does without this flag",
+    ),
+    Flag {
+        repeats: true,
+        ..flag(
+            "admin-allow-host",
+            Text,
+            "A name under which browsers may reach the admin interface, besides addresses, local names and the machine's \
+             own: a name, ``*.suffix`` or ``*``. May be repeated.",
+        )
+    },
     Flag {
         repeats: true,
         ..flag(

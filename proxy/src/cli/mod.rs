@@ -91,6 +91,10 @@ pub struct Options {
     pub base_id: u32,
     pub restart_epoch: u32,
     pub disable_hot_restart: bool,
+    /// `--admin-allow-host`.
+    pub admin_allow_hosts: Vec<String>,
+    /// SIGTERM ends the process gracefully.
+    pub drain_on_sigterm: bool,
     /// What only `/server_info` repeats.
     pub shown: Shown,
 }
@@ -145,6 +149,8 @@ impl Options {
             base_id: 0,
             restart_epoch: 0,
             disable_hot_restart: false,
+            admin_allow_hosts: Vec::new(),
+            drain_on_sigterm: false,
             shown: Shown {
                 use_dynamic_base_id: false,
                 base_id_path: String::new(),
@@ -281,6 +287,8 @@ impl Options {
             "base-id" => self.base_id = number()?,
             "restart-epoch" => self.restart_epoch = number()?,
             "disable-hot-restart" => self.disable_hot_restart = true,
+            "admin-allow-host" => self.admin_allow_hosts.push(value),
+            "drain-on-sigterm" => self.drain_on_sigterm = true,
             "use-dynamic-base-id" => self.shown.use_dynamic_base_id = true,
             "base-id-path" => self.shown.base_id_path = value,
             "skip-hot-restart-on-no-parent" => self.shown.skip_hot_restart_on_no_parent = true,

@@ -2,13 +2,14 @@
 
 mod admin;
 mod build;
+mod ending;
 mod limits;
 mod local_info;
 mod overload;
 mod stats;
 
 use crate::{
-    admin::{Admin, AdminConfig, AdminState, AdminStats, StoredBootstrap},
+    admin::{Admin, AdminConfig, AdminState, AdminStats, Guard, RecentLookups, StoredBootstrap},
     bootstrap::{self, Bootstrap, Rejection},
     cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
     lifecycle::{Lifecycle, State},
@@ -129,7 +130,8 @@ async fn serve_on_main(
     let life = Arc::new(Lifecycle::default());
     let signals = tokio::spawn({
         let life = life.clone();
-        async move { life.handle_signals().await }
+        let drain_on_sigterm = options.drain_on_sigterm;
+        async move { life.handle_signals(drain_on_sigterm).await }
     });
     let bootstrap = bootstrap::load(options)?;
     tracing::debug!(target: "main", "server concurrency set to {}", options.concurrency);
@@ -165,7 +167,7 @@ async fn serve_on_main(
     tokio::select! {
         () = parts.clusters.warm() => {}
         () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}
-        () = life.ended() => return Ok(()),
+        () = life.ending() => return Ok(()),
     }
     tracing::info!(target: "upstream", "cm init: all clusters initialized");
     life.enter(State::Initializing);
@@ -190,6 +192,7 @@ async fn serve_on_main(
     tokio::select! {
         () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}
         () = life.ended() => {}
+        () = ending::finish(&parts, &life) => {}
     }
     signals.abort();
     tracing::info!(target: "main", "shutting down server instance");
@@ -301,6 +304,11 @@ fn admin_state(
         started,
         started_at: SystemTime::now(),
         flush_on_read: parts.context.stats.settings().flush == Flush::OnAdmin,
+        recent_lookups: RecentLookups::default(),
+        guard: Guard::new(
+            &rustix::system::uname().nodename().to_string_lossy(),
+            &options.admin_allow_hosts,
+        ),
     })
 }
 

@@ -7,7 +7,7 @@ use rustix::{
     io::Errno,
     net::{SocketAddrAny, SocketFlags, acceptfrom_with},
 };
-use socket2::Socket;
+use socket2::{SockFilter, Socket};
 use std::{
     ffi::OsStr,
     io,
@@ -41,6 +41,16 @@ pub enum AcceptError {
     Resources(io::Error),
 }
 
+/// A classic BPF program over the TCP header: drops what has the flag SYN, keeps all else.
+const NO_SYN: [SockFilter; 4] = [
+    // Load the byte of the flags.
+    SockFilter::new(0x30, 0, 0, 13),
+    // Is SYN among them?
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
 impl Listening {
     /// Called on the worker that will accept.
     // Its successor is unsafe only because some type might lend a file descriptor that it does not own; a socket does.
@@ -49,6 +59,16 @@ impl Listening {
         Ok(Self {
             socket: AsyncFd::with_interest(socket, Interest::READABLE)?,
         })
+    }
+
+    /// Lets nobody begin to connect any more; those who have begun still get through. A socket that is closed resets whoever
+    /// came in the last moment and has sent a request perhaps, so a queue can be emptied only behind this.
+    pub fn refuse_handshakes(&self) {
+        let socket = self.socket.get_ref();
+        let is_tcp = socket.local_addr().is_ok_and(|a| a.as_socket().is_some());
+        if is_tcp && let Err(error) = socket.attach_filter(&NO_SYN) {
+            tracing::debug!(%error, "handshakes go on until the listening socket is closed");
+        }
     }
 
     /// Waits until there may be something to accept.
@@ -164,6 +184,21 @@ mod tests {
             .unwrap();
         client.write_all(b"x").await.unwrap();
         assert_eq!(stream.read(&mut [0; 4]).await.unwrap(), 1);
+        assert!(matches!(listening.accept(), Err(AcceptError::WouldBlock)));
+    }
+
+    #[tokio::test]
+    async fn who_has_connected_gets_in_and_nobody_else() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listening = listening(Domain::IPV4, &any.into());
+        let address = listening.socket.get_ref().local_addr().unwrap();
+        let address = address.as_socket().unwrap();
+        let _before = TcpStream::connect(address).unwrap();
+        listening.refuse_handshakes();
+        let after = TcpStream::connect_timeout(&address, std::time::Duration::from_millis(50));
+        assert_eq!(after.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        listening.readable().await.unwrap();
+        assert!(listening.accept().is_ok());
         assert!(matches!(listening.accept(), Err(AcceptError::WouldBlock)));
     }
 

@@ -349,7 +349,7 @@ impl<'a> Http2Connection<'a> {
         if self.drain.is_none() {
             let timeout = self.hcm.timeouts.drain_period().unwrap_or_default();
             self.drain = Some(Drain::Noticed {
-                until: Instant::now() + timeout,
+                until: Instant::now() + self.hcm.drain.notice(timeout),
             });
             self.go_away(ANY_STREAM);
         }
@@ -391,6 +391,10 @@ impl<'a> Http2Connection<'a> {
     }
 
     fn drain_deadline(&mut self) -> Option<Instant> {
+        if self.hcm.drain.ends() {
+            // Long since: nothing is lost by asking a client that has streams open.
+            return self.drain.is_none().then_some(self.info.start);
+        }
         if self.drain_close.is_none() && self.hcm.drain.has_begun() {
             let drain_timeout = self.hcm.timeouts.drain.unwrap_or_default();
             self.drain_close = Some(self.hcm.drain.idle_close(drain_timeout));

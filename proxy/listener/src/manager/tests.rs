@@ -240,6 +240,35 @@ async fn nobody_gets_in_before_the_workers_start_or_after_the_stop() {
 }
 
 #[tokio::test]
+async fn whoever_has_connected_before_the_end_is_served() {
+    let setup = Setup::new(1).await;
+    let (address, listener) = setup.serve(&listener("l"));
+    // More than the worker accepts meanwhile: the others wait in the queue.
+    let connect = || std::net::TcpStream::connect(address).unwrap();
+    let connected: Vec<_> = (0..100).map(|_| connect()).collect();
+    setup.manager.finish_listeners();
+    let mut open = Vec::new();
+    for client in connected {
+        client.set_nonblocking(true).unwrap();
+        let mut client = TcpStream::from_std(client).unwrap();
+        client.write_all(b"ping").await.unwrap();
+        let (mut upstream, _) = setup.upstream.accept().await.unwrap();
+        upstream.read_exact(&mut [0; 4]).await.unwrap();
+        open.push((client, upstream));
+    }
+    let refused = || {
+        let connected = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(1));
+        connected.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    eventually(refused).await;
+    assert_eq!(setup.manager.open_connections(), 100);
+    assert!(!setup.manager.is_quiet());
+    drop(open);
+    eventually(|| setup.manager.is_quiet()).await;
+    assert_eq!(listener.stats.downstream_cx_total.get(), 100);
+}
+
+#[tokio::test]
 async fn connections_are_counted_from_chain_to_end() {
     let setup = Setup::new(1).await;
     let (address, listener) = setup.serve(&listener("l"));

@@ -342,10 +342,63 @@ async fn what_this_build_lacks_says_so() {
         ("/memory/tcmalloc", 501),
         ("/contention", 200),
         ("/stats/recentlookups", 200),
-        ("/stats/recentlookups/enable", 501),
+        ("/stats/recentlookups/enable", 200),
+        ("/stats/recentlookups/disable", 200),
         ("/stats/recentlookups/clear", 200),
     ] {
         assert_eq!(admin.ask("POST", path).await.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn lookups_can_be_recorded_though_there_are_none() {
+    let admin = start().await;
+    let shown = async || admin.get("/stats/recentlookups").await.body;
+    let off =
+        "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n";
+    assert_eq!(shown().await, off);
+    admin.post("/stats/recentlookups/enable").await;
+    assert_eq!(shown().await, "   Count Lookup\n\ntotal: 0\n");
+    admin.post("/stats/recentlookups/disable").await;
+    assert_eq!(shown().await, off);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let admin = start().await;
+    for (method, headers, status) in [
+        ("GET", "host: 127.0.0.1:15000\r\n", 200),
+        ("GET", "host: evil.example.com\r\n", 403),
+        ("POST", "host: a\r\norigin: http://a\r\n", 200),
+        ("POST", "host: a\r\norigin: http://b\r\n", 403),
+        ("GET", "host: a\r\nsec-fetch-site: cross-site\r\n", 403),
+    ] {
+        let request = format!("{method} /ready HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
+        let answer = admin.send(&request).await;
+        assert_eq!(answer.status(), status, "{headers}");
+        assert_eq!(answer.body == "LIVE\n", status == 200);
+    }
+    admin
+        .send("POST /quitquitquit HTTP/1.1\r\nhost: a\r\norigin: null\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(admin.fake.calls.lock().is_empty());
+}
+
+/// What Envoy 1.40 answers to these.
+#[tokio::test]
+async fn a_request_names_a_host_and_a_path() {
+    let admin = start().await;
+    for (line, host, status) in [
+        ("GET /ready HTTP/1.1", "", 400),
+        ("GET /ready HTTP/1.1", "host: \r\n", 200),
+        ("GET http://x.y/ready HTTP/1.1", "host: a\r\n", 404),
+        ("OPTIONS * HTTP/1.1", "host: a\r\n", 404),
+        ("GET /ready HTTP/1.0", "", 426),
+    ] {
+        let request = format!("{line}\r\n{host}connection: close\r\n\r\n");
+        let answer = admin.send(&request).await;
+        assert_eq!(answer.status(), status, "{line} {host}");
+        assert_eq!(answer.body.is_empty(), [400, 404].contains(&status));
     }
 }
 

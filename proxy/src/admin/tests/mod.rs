@@ -223,6 +223,8 @@ pub(super) async fn start_limited(
         started: Instant::now(),
         started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         flush_on_read: false,
+        recent_lookups: RecentLookups::default(),
+        guard: Guard::default(),
     });
     Running {
         address,
