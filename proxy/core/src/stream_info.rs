@@ -207,6 +207,11 @@ pub enum FilterState {
     String(String),
     Number(f64),
     Bool(bool),
+    /// What `grpc_stats` has counted so far.
+    GrpcMessages {
+        requests: u64,
+        responses: u64,
+    },
 }
 
 impl StreamInfo {

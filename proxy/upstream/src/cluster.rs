@@ -7,7 +7,7 @@ use crate::{
     host_set::{Assignment, HostSet},
     lb::LbContext,
     pool::{Http1Request, Http2Request, PoolFailure, TcpConnection, http1::PoolParts, tcp_connect},
-    stats::{ClusterStats, CodecStats, ResponseKind, ResponseStats},
+    stats::{ClusterStats, CodecStats, GrpcStats, ResponseKind, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
 use outrigger_core::{Context, runtime::RuntimeUint32, stream_info::ClusterInfo};
@@ -21,6 +21,8 @@ pub struct Cluster {
     pub info: Arc<ClusterInfo>,
     pub config: Arc<ClusterConfig>,
     pub stats: Arc<ClusterStats>,
+    /// Of gRPC calls, for the filters that count them.
+    pub grpc: Arc<GrpcStats>,
     pub breakers: CircuitBreakers,
     responses: Arc<ResponseStats>,
     codecs: Arc<CodecStats>,
@@ -61,6 +63,7 @@ impl Cluster {
             responses: context.stats.register(&prefix, ResponseStats::default()),
             codecs: context.stats.register(&prefix, CodecStats::default()),
             config: Arc::new(config),
+            grpc: context.stats.register(&prefix, GrpcStats::default()),
             stats,
             breakers,
             hosts: ArcSwap::from_pointee(empty),

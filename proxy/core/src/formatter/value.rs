@@ -181,6 +181,13 @@ impl FilterStateOperator {
             (FilterState::String(text), Serialization::Plain) => {
                 out.extend_from_slice(text.as_bytes());
             }
+            (
+                FilterState::GrpcMessages {
+                    requests,
+                    responses,
+                },
+                Serialization::Plain,
+            ) => out.extend_from_slice(format!("{requests},{responses}").as_bytes()),
             (value, _) => put_state(out, value),
         }
         truncate(out, start, self.max_len);
@@ -205,5 +212,23 @@ fn put_state(out: &mut Vec<u8>, value: &FilterState) {
         FilterState::Number(number) => put_double(out, *number),
         FilterState::Bool(true) => out.extend_from_slice(b"true"),
         FilterState::Bool(false) => out.extend_from_slice(b"false"),
+        FilterState::GrpcMessages {
+            requests,
+            responses,
+        } => put_message_counts(out, *requests, *responses),
     }
+}
+
+/// The JSON of a `FilterObject`: what is zero is left out.
+fn put_message_counts(out: &mut Vec<u8>, requests: u64, responses: u64) {
+    let counts = [
+        ("requestMessageCount", requests),
+        ("responseMessageCount", responses),
+    ];
+    let mut separator = '{';
+    for (name, count) in counts.iter().filter(|(_, count)| *count > 0) {
+        out.extend_from_slice(format!("{separator}\"{name}\":\"{count}\"").as_bytes());
+        separator = ',';
+    }
+    out.extend_from_slice(if separator == '{' { b"{}" } else { b"}" });
 }

@@ -1,7 +1,10 @@
 //! `envoy.filters.http.buffer`: a request goes on when it is whole, with its length, or is answered 413.
 
 use super::{Decision, Instance, Pause};
-use crate::{route::FilterOverride, stream::ActiveStream};
+use crate::{
+    route::FilterOverride,
+    stream::{ActiveStream, HeldBody},
+};
 use envoy_api::pb::envoy::extensions::filters::http::buffer::v3::{
     Buffer as Proto, BufferPerRoute, buffer_per_route::Override,
 };
@@ -48,7 +51,7 @@ impl Buffer {
     pub(crate) fn decode_headers(&self, at: &Instance, stream: &ActiveStream<'_>) -> Decision {
         let own = at.most_specific::<Limit>(stream.route.as_ref());
         match own.unwrap_or(&self.limit) {
-            Limit(Some(limit)) if !stream.is_received() => {
+            Limit(Some(limit)) if !stream.request_complete => {
                 Decision::Pause(Pause::WholeRequest { limit: *limit })
             }
             _ => Decision::Continue,
@@ -58,9 +61,10 @@ impl Buffer {
     /// The request is whole: its length is known.
     pub(crate) fn resume(&self, stream: &mut ActiveStream<'_>) -> Decision {
         let messages = &mut *stream.messages;
+        let held = messages.request_body.held().map_or(0, HeldBody::len);
         if !messages.request.contains(HeaderId::ContentLength) {
             let mut digits = itoa::Buffer::new();
-            let length = digits.format(messages.held.len()).as_bytes();
+            let length = digits.format(held).as_bytes();
             messages.request.set(HeaderId::ContentLength, length);
             messages.request.remove(HeaderId::TransferEncoding);
         }

@@ -18,6 +18,24 @@ pub const FIELDS: &[Message] = &[
         fields: &[("disabled", USED), ("buffer", USED)],
     },
     Message {
+        name: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+        fields: &[
+            ("emit_filter_state", USED),
+            ("individual_method_stats_allowlist", USED),
+            ("stats_for_all_methods", USED),
+            ("enable_upstream_stats", USED),
+            ("replace_dots_in_grpc_service_name", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.GrpcMethodList",
+        fields: &[("services", USED)],
+    },
+    Message {
+        name: "envoy.config.core.v3.GrpcMethodList.Service",
+        fields: &[("name", USED), ("method_names", USED)],
+    },
+    Message {
         name: "envoy.extensions.filters.http.csrf.v3.CsrfPolicy",
         fields: &[
             ("filter_enabled", USED),

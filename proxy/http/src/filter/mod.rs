@@ -10,6 +10,8 @@ pub mod cors;
 pub mod csrf;
 pub mod fault;
 mod fields;
+pub mod grpc;
+pub mod grpc_stats;
 pub mod header_mutation;
 pub mod header_to_metadata;
 pub mod health_check;
@@ -35,6 +37,7 @@ use cors::Cors;
 use csrf::Csrf;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
+use grpc_stats::GrpcStats;
 use header_mutation::HeaderMutation;
 use header_to_metadata::HeaderToMetadata;
 use health_check::HealthCheck;
@@ -44,7 +47,7 @@ use outrigger_upstream::BuildContext;
 use rbac::Rbac;
 use set_filter_state::SetFilterState;
 use set_metadata::SetMetadata;
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, ops::Range, sync::Arc, time::Duration};
 
 /// What a filter decided about the request.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ enum HttpFilter {
     Cors(Cors),
     Csrf(Csrf),
     Fault(Fault),
+    GrpcStats(GrpcStats),
     HeaderMutation(HeaderMutation),
     HeaderToMetadata(HeaderToMetadata),
     HealthCheck(Box<HealthCheck>),
@@ -221,6 +225,10 @@ impl FilterChain {
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Csrf(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Fault(filter) => filter.decode_headers(at, stream),
+                HttpFilter::GrpcStats(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::HeaderMutation(filter) => {
                     filter.decode_headers(&at.name, stream);
                     Decision::Continue
@@ -253,8 +261,8 @@ impl FilterChain {
         Decision::Continue
     }
 
-    /// Runs the response through the filters in reverse.
-    pub(crate) fn encode_headers(&self, stream: &mut ActiveStream<'_>) {
+    /// Runs the response through the filters in reverse. `end`: it has no body.
+    pub(crate) fn encode_headers(&self, stream: &mut ActiveStream<'_>, end: bool) {
         for (at, filter) in self.filters.iter().rev() {
             if at.is_disabled(stream) {
                 continue;
@@ -267,6 +275,7 @@ impl FilterChain {
                 | HttpFilter::Rbac(_)
                 | HttpFilter::SetFilterState(_)
                 | HttpFilter::SetMetadata(_) => {}
+                HttpFilter::GrpcStats(filter) => filter.encode_headers(at, stream, end),
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
                 HttpFilter::HeaderToMetadata(filter) => filter.encode_headers(at, stream),
                 HttpFilter::HealthCheck(filter) => filter.encode_headers(at, stream),
@@ -275,10 +284,11 @@ impl FilterChain {
         }
     }
 
-    /// Runs request trailers through the filters in order.
-    pub(crate) fn decode_trailers(&self, stream: &mut ActiveStream<'_>) {
+    /// Runs request trailers through the filters at these places in order.
+    pub(crate) fn decode_trailers(&self, stream: &mut ActiveStream<'_>, places: Range<usize>) {
         for (at, filter) in &self.filters {
             if let HttpFilter::HeaderMutation(filter) = filter
+                && places.contains(&at.place)
                 && !at.is_disabled(stream)
             {
                 filter.decode_trailers(&at.name, stream);
@@ -286,10 +296,11 @@ impl FilterChain {
         }
     }
 
-    /// Runs response trailers through the filters in reverse.
-    pub(crate) fn encode_trailers(&self, stream: &mut ActiveStream<'_>) {
+    /// Runs response trailers through the filters at these places in reverse.
+    pub(crate) fn encode_trailers(&self, stream: &mut ActiveStream<'_>, places: Range<usize>) {
         for (at, filter) in self.filters.iter().rev() {
             if let HttpFilter::HeaderMutation(filter) = filter
+                && places.contains(&at.place)
                 && !at.is_disabled(stream)
             {
                 filter.encode_trailers(&at.name, stream);

@@ -1,5 +1,6 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
+use super::grpc_stats::GrpcStats;
 use super::{
     FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, header_to_metadata,
     health_check, local_ratelimit, rbac,
@@ -23,6 +24,7 @@ use envoy_api::{
             cors::v3::CorsPolicy,
             csrf::v3::CsrfPolicy,
             fault::v3::HttpFault,
+            grpc_stats::v3::FilterConfig as GrpcStatsProto,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
             header_to_metadata::v3::Config as HeaderToMetadataProto,
             health_check::v3::HealthCheck as HealthCheckProto,
@@ -89,6 +91,14 @@ const KINDS: &[Kind] = &[
         compile: |config, context| {
             let filter = Fault::compile(&open::<HttpFault>(config)?, context)?;
             Ok(HttpFilter::Fault(filter))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+        extension: "envoy.filters.http.grpc_stats",
+        compile: |config, _| {
+            let filter = GrpcStats::compile(&open::<GrpcStatsProto>(config)?);
+            Ok(HttpFilter::GrpcStats(filter))
         },
     },
     Kind {

@@ -1,6 +1,6 @@
 //! What the filters keep of one stream, from its request to its response.
 
-use super::{fault::ActiveFault, local_ratelimit::TokenBucket};
+use super::{fault::ActiveFault, grpc_stats::Call, local_ratelimit::TokenBucket};
 use std::sync::Arc;
 
 /// What one filter keeps.
@@ -9,6 +9,8 @@ pub enum FilterState {
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
     Fault(ActiveFault),
+    /// What is counted of a gRPC call.
+    GrpcCall(Box<Call>),
     /// The request is a health check.
     HealthCheck,
     /// The bucket that the response tells about.

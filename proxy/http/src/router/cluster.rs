@@ -10,13 +10,16 @@ use std::{borrow::Cow, sync::Arc};
 
 /// Names the route's cluster to the log of a request that does not come as far as the router.
 pub(crate) fn name_cluster(stream: &mut ActiveStream<'_>) {
-    let Some(found) = &stream.route else {
-        return;
-    };
-    if let Action::Forward(forward) = &found.route.action
-        && let Some(cluster) = find_cluster(forward, stream)
-    {
+    if let Some(cluster) = cluster_of(stream) {
         stream.info.cluster = Some(cluster.info.clone());
+    }
+}
+
+/// The cluster that a filter sees: the route's, if there is one by now.
+pub(crate) fn cluster_of(stream: &ActiveStream<'_>) -> Option<Arc<Cluster>> {
+    match &stream.route.as_ref()?.route.action {
+        Action::Forward(forward) => find_cluster(forward, stream),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ mod retry;
 mod strict;
 mod timeout;
 
-pub(crate) use cluster::name_cluster;
+pub(crate) use cluster::{cluster_of, name_cluster};
 pub use response::UpstreamResponse;
 
 use self::{

@@ -1,6 +1,6 @@
 //! The memory of one request and its response.
 
-use super::{HeldBody, ResponseBody};
+use super::Pipeline;
 use crate::filter::FilterStates;
 use outrigger_core::HeaderMap;
 use std::cell::RefCell;
@@ -8,7 +8,8 @@ use std::cell::RefCell;
 /// Messages kept by a thread.
 const POOLED: usize = 64;
 
-/// The heads and trailers of one request and its response, and what the filters keep of them. Their memory is used again by the next request.
+/// The heads and trailers of one request and its response, what the filters keep of them and what they do to the bodies.
+/// Their memory is used again by the next request.
 #[derive(Debug, Default)]
 pub struct Messages {
     pub request: HeaderMap,
@@ -16,8 +17,8 @@ pub struct Messages {
     pub response: HeaderMap,
     pub response_trailers: HeaderMap,
     pub filters: FilterStates,
-    pub held: HeldBody,
-    pub response_body: ResponseBody,
+    pub request_body: Pipeline,
+    pub response_body: Pipeline,
 }
 
 thread_local! {
@@ -36,7 +37,7 @@ impl Messages {
         self.response.clear();
         self.response_trailers.clear();
         self.filters.clear();
-        self.held.clear();
+        self.request_body.clear();
         self.response_body.clear();
         POOL.with_borrow_mut(|pool| {
             if pool.len() < POOLED {

@@ -9,14 +9,15 @@ mod ending;
 mod flow_control;
 mod messages;
 mod pause;
+mod pipeline;
 mod proxy_response;
 mod request_body;
 mod response_body;
 
 pub(crate) use deadlines::{Deadlines, Expired};
 pub(crate) use messages::Messages;
+pub use pipeline::{Pipeline, Transform, Way};
 pub use request_body::HeldBody;
-pub use response_body::ResponseBody;
 
 use crate::{
     codec::{
@@ -72,8 +73,6 @@ pub(crate) struct ActiveStream<'a> {
     pub request_complete: bool,
     /// The client has sent the whole request; a filter may hold some of it.
     received: bool,
-    /// Some of the body is not read from the codec any more but held.
-    holds_body: bool,
     pub grpc: bool,
     /// The client asked for `connection: close`.
     saw_connection_close: bool,
@@ -129,7 +128,6 @@ impl<'a> ActiveStream<'a> {
             internal: false,
             request_complete: false,
             received: false,
-            holds_body: false,
             grpc: false,
             saw_connection_close: false,
             response_started: false,
@@ -380,16 +378,16 @@ impl<'a> ActiveStream<'a> {
             return self.reset_response();
         }
         if !end {
-            if self.messages.response_body.is_plain() {
+            if self.messages.response_body.is_direct() {
                 self.info.body_bytes_sent += body.len() as u64;
                 self.connection.codec.send_data(body);
-            } else if let Err(expired) = Box::pin(self.send_limited(body)).await {
+                self.connection.codec.send_end(None);
+            } else if let Err(expired) = Box::pin(self.send_transformed(body)).await {
                 return match expired {
                     Some(expired) => self.expire_response(expired),
                     None => self.disconnected(),
                 };
             }
-            self.connection.codec.send_end(None);
         }
         let flushed = poll_fn(|cx| {
             if self.connection.codec.poll_flush(cx)?.is_ready() {
@@ -429,7 +427,7 @@ impl<'a> ActiveStream<'a> {
         now: Duration,
     ) -> Result<(), EncodeError> {
         let hcm = self.hcm;
-        hcm.filters.encode_headers(self);
+        hcm.filters.encode_headers(self, end);
         response_headers::mutate(
             &mut self.messages.response,
             &self.messages.request,

@@ -1,6 +1,6 @@
 //! A request that waits because a filter has asked for time: Envoy's stopped iteration.
 
-use super::{ActiveStream, Expired, RequestEvent, Step};
+use super::{ActiveStream, Expired, Step};
 use crate::{
     codec::h1::server::RequestError,
     filter::{Decision, Pause, Paused},
@@ -23,7 +23,7 @@ impl ActiveStream<'_> {
     pub(super) async fn resume(&mut self, mut paused: Paused) -> Step {
         let hcm = self.hcm;
         loop {
-            match self.wait(&paused.pause).await {
+            match self.wait(&paused).await {
                 Wait::Over => {}
                 Wait::Expired(expired) => return Step::Reply(self.expired_reply(expired)),
                 Wait::Failed(error) => return Step::Disconnected(error),
@@ -44,29 +44,30 @@ impl ActiveStream<'_> {
         }
     }
 
-    async fn wait(&mut self, pause: &Pause) -> Wait {
+    async fn wait(&mut self, paused: &Paused) -> Wait {
         let buffer_limit = self.hcm.buffer_limit;
-        let (until, limit, keep, whole) = match pause {
+        let (until, limit, keep, whole) = match &paused.pause {
             Pause::For(time) => (Some(Instant::now() + *time), buffer_limit, true, false),
             Pause::WholeRequest { limit } => (None, *limit, true, true),
             Pause::EndOfRequest => (None, buffer_limit, false, true),
         };
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(RequestEvent::Failed(error)) = self.poll_hold(cx, limit) {
+                if let Poll::Ready(error) = self.poll_hold(cx, paused.place, limit) {
                     return Poll::Ready(Wait::Failed(error));
                 }
-                let full = self.messages.held.len() > limit;
+                let body = &mut self.messages.request_body;
+                let full = body.held().is_some_and(|held| held.len() > limit);
                 if whole && keep && full {
                     return Poll::Ready(Wait::TooLarge);
                 }
-                if whole && self.received {
+                if whole && (self.request_complete || body.is_whole()) {
                     return Poll::Ready(Wait::Over);
                 }
                 if keep || !full {
                     break;
                 }
-                self.messages.held.discard();
+                body.discard_held();
             }
             if self.received && self.connection.codec.poll_closed(cx).is_ready() {
                 return Poll::Ready(Wait::Failed(RequestError::Closed));

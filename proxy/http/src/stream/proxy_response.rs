@@ -114,15 +114,14 @@ impl ActiveStream<'_> {
                     }
                     Poll::Ready(Ok(event)) => {
                         upstream.ended = true;
-                        // What came with the head needs no look at the clock of its own.
-                        self.info.timing.upstream_rx_end = match waited {
-                            true => Some(self.info.elapsed()),
-                            false => self.info.timing.upstream_rx_begin,
-                        };
-                        let trailers = matches!(event, BodyEvent::Trailers);
-                        if trailers {
-                            self.hcm.filters.encode_trailers(self);
+                        if self.messages.response_body.is_direct() {
+                            // What came with the head needs no look at the clock of its own.
+                            self.info.timing.upstream_rx_end = match waited {
+                                true => Some(self.info.elapsed()),
+                                false => self.info.timing.upstream_rx_begin,
+                            };
                         }
+                        let trailers = matches!(event, BodyEvent::Trailers);
                         self.connection
                             .codec
                             .send_end(trailers.then_some(&self.messages.response_trailers));

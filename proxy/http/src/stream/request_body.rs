@@ -1,20 +1,21 @@
-//! The request body on its way to the router: straight from the codec, or held while a filter has asked for time.
+//! The request body on its way to the router: straight from the codec, or through what filters have put in its way.
 
-use super::{ActiveStream, RequestEvent};
-use crate::codec::BodyEvent;
+use super::{
+    ActiveStream, RequestEvent,
+    pipeline::{EVERYWHERE, Way},
+};
+use crate::codec::{BodyEvent, h1::server::RequestError};
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
     task::{Context, Poll},
 };
 
-/// What was read of a request body before anybody wanted it.
+/// What was read of a body before anybody wanted it.
 #[derive(Debug, Default)]
 pub struct HeldBody {
     pieces: VecDeque<Bytes>,
     len: usize,
-    /// The request was read to its end, with trailers or without; who reads has not been told.
-    end: Option<bool>,
 }
 
 impl HeldBody {
@@ -23,89 +24,93 @@ impl HeldBody {
         self.len
     }
 
-    /// Forgets the bytes, not that there was an end.
     pub(super) fn discard(&mut self) {
         self.pieces.clear();
         self.len = 0;
     }
 
-    fn push(&mut self, piece: Bytes) {
+    pub(super) fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         self.pieces.push_back(piece);
     }
 
-    fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
         let piece = self.pieces.pop_front()?;
         self.len -= piece.len();
         Some(piece)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.discard();
-        self.end = None;
     }
 }
 
 impl ActiveStream<'_> {
     /// The next piece of the request, for the router.
     pub fn poll_request_body(&mut self, cx: &mut Context<'_>) -> Poll<RequestEvent> {
-        if self.holds_body {
-            let held = &mut self.messages.held;
-            if let Some(piece) = held.pop() {
-                return Poll::Ready(RequestEvent::Data(piece));
+        let event = if self.messages.request_body.is_direct() {
+            let event = self.poll_received_body(cx);
+            if let Poll::Ready(Ok(BodyEvent::Trailers)) = event {
+                self.hcm.filters.decode_trailers(self, EVERYWHERE);
             }
-            if let Some(trailers) = held.end {
+            event
+        } else {
+            let mut pipeline = std::mem::take(&mut self.messages.request_body);
+            let event = pipeline.poll(Way::Request, self, cx, &mut |stream, cx| {
+                stream.poll_received_body(cx)
+            });
+            self.messages.request_body = pipeline;
+            event
+        };
+        event.map(|event| match event {
+            Ok(BodyEvent::Data(data)) => RequestEvent::Data(data),
+            Ok(end) => {
                 self.request_complete = true;
-                return Poll::Ready(RequestEvent::End { trailers });
+                let trailers = matches!(end, BodyEvent::Trailers);
+                RequestEvent::End { trailers }
             }
-        }
-        let event = self.poll_received_body(cx);
-        if let Poll::Ready(RequestEvent::End { .. }) = event {
-            self.request_complete = true;
-        }
-        event
+            Err(error) => RequestEvent::Failed(error),
+        })
     }
 
-    /// Reads on and holds what comes, up to `limit` bytes or a little more. Ready with what went wrong.
-    pub(super) fn poll_hold(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<RequestEvent> {
-        self.holds_body = true;
-        while !self.received && self.messages.held.len() <= limit {
-            match self.poll_received_body(cx) {
-                Poll::Ready(RequestEvent::Data(piece)) => self.messages.held.push(piece),
-                Poll::Ready(RequestEvent::End { trailers }) => {
-                    self.messages.held.end = Some(trailers);
-                }
-                failed_or_pending => return failed_or_pending,
-            }
+    /// Reads on and holds what comes for the filter at this place, up to `limit` bytes or a little more. Ready with what
+    /// went wrong.
+    pub(super) fn poll_hold(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: usize,
+        limit: usize,
+    ) -> Poll<RequestError> {
+        if self.request_complete {
+            // It has no body.
+            return Poll::Pending;
         }
-        Poll::Pending
+        let mut pipeline = std::mem::take(&mut self.messages.request_body);
+        let failed =
+            pipeline.poll_hold(Way::Request, (place, limit), self, cx, &mut |stream, cx| {
+                stream.poll_received_body(cx)
+            });
+        self.messages.request_body = pipeline;
+        failed
     }
 
     /// The next piece as it arrives, accounted for.
-    fn poll_received_body(&mut self, cx: &mut Context<'_>) -> Poll<RequestEvent> {
-        match self
-            .connection
-            .codec
-            .poll_body(cx, &mut self.messages.request_trailers)
-        {
+    fn poll_received_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<BodyEvent, RequestError>> {
+        let codec = &mut self.connection.codec;
+        let event = codec.poll_body(cx, &mut self.messages.request_trailers);
+        match &event {
             Poll::Ready(Ok(BodyEvent::Data(data))) => {
                 self.info.body_bytes_received += data.len() as u64;
                 self.deadlines.touch();
-                Poll::Ready(RequestEvent::Data(data))
             }
-            Poll::Ready(Ok(event)) => {
+            Poll::Ready(Ok(end)) => {
                 self.receive_end(self.info.elapsed());
-                let trailers = matches!(event, BodyEvent::Trailers);
-                if trailers {
-                    if self.connection.codec.is_multiplexed() {
-                        self.hcm.http2_stats.get().trailers.inc();
-                    }
-                    self.hcm.filters.decode_trailers(self);
+                let trailers = matches!(end, BodyEvent::Trailers);
+                if trailers && self.connection.codec.is_multiplexed() {
+                    self.hcm.http2_stats.get().trailers.inc();
                 }
-                Poll::Ready(RequestEvent::End { trailers })
             }
-            Poll::Ready(Err(error)) => Poll::Ready(RequestEvent::Failed(error)),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
+        event
     }
 }

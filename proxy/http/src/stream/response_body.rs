@@ -1,40 +1,17 @@
 //! The response body on its way from the upstream to the codec: straight through, or through what filters have put in
 //! its way.
 
-use super::ActiveStream;
-use crate::{
-    codec::{BodyEvent, ClientExchange, h1::ExchangeError},
-    filter::StreamRateLimiter,
+use super::{
+    ActiveStream, Expired,
+    pipeline::{EVERYWHERE, Source, Way},
 };
+use crate::codec::{BodyEvent, ClientExchange, h1::ExchangeError};
 use bytes::Bytes;
 use std::{
+    convert::Infallible,
     future::poll_fn,
     task::{Context, Poll},
 };
-
-/// What filters do to a response body.
-#[derive(Debug, Default)]
-pub struct ResponseBody {
-    limiter: Option<StreamRateLimiter>,
-    /// The response was read to its end, with trailers or without.
-    end: Option<bool>,
-}
-
-impl ResponseBody {
-    /// At most so many KiB/s. Where several filters ask for that, the last one has it its way.
-    pub fn limit_rate(&mut self, kbps: u64) {
-        self.limiter = Some(StreamRateLimiter::new(kbps));
-    }
-
-    /// Nothing happens to the body.
-    pub fn is_plain(&self) -> bool {
-        self.limiter.is_none()
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
 
 impl ActiveStream<'_> {
     /// The next piece of the upstream's response, for the client.
@@ -43,55 +20,68 @@ impl ActiveStream<'_> {
         cx: &mut Context<'_>,
         exchange: &mut ClientExchange,
     ) -> Poll<Result<BodyEvent, ExchangeError>> {
-        let messages = &mut *self.messages;
-        let Some(limiter) = &mut messages.response_body.limiter else {
-            return exchange.poll_body(cx, &mut messages.response_trailers);
-        };
-        let limit = self.hcm.buffer_limit;
-        let end = &mut messages.response_body.end;
-        while end.is_none() && limiter.buffered() <= limit {
-            match exchange.poll_body(cx, &mut messages.response_trailers) {
-                Poll::Ready(Ok(BodyEvent::Data(data))) => limiter.push(data),
-                Poll::Ready(Ok(event)) => {
-                    *end = Some(matches!(event, BodyEvent::Trailers));
-                    // The upstream has done its part in time.
-                    self.deadlines.route = None;
-                    self.deadlines.upstream = None;
-                    self.deadlines.try_idle = None;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => break,
+        if self.messages.response_body.is_direct() {
+            let event = exchange.poll_body(cx, &mut self.messages.response_trailers);
+            if let Poll::Ready(Ok(BodyEvent::Trailers)) = event {
+                self.hcm.filters.encode_trailers(self, EVERYWHERE);
             }
+            return event;
         }
-        match (*end, limiter.buffered()) {
-            (Some(true), 0) => Poll::Ready(Ok(BodyEvent::Trailers)),
-            (Some(false), 0) => Poll::Ready(Ok(BodyEvent::End)),
-            _ => limiter.poll_next(cx).map(|data| Ok(BodyEvent::Data(data))),
-        }
+        self.draw_response(cx, &mut |stream, cx| {
+            let event = exchange.poll_body(cx, &mut stream.messages.response_trailers);
+            if let Poll::Ready(Ok(BodyEvent::End | BodyEvent::Trailers)) = event {
+                // The upstream has done its part in time.
+                stream.deadlines.route = None;
+                stream.deadlines.upstream = None;
+                stream.deadlines.try_idle = None;
+                stream.info.timing.upstream_rx_end = Some(stream.info.elapsed());
+            }
+            event
+        })
     }
 
-    /// Sends the body of a local reply the way that filters have laid out. False if the client or the time is gone.
-    pub(super) async fn send_limited(&mut self, body: Bytes) -> Result<(), Option<super::Expired>> {
-        if let Some(limiter) = &mut self.messages.response_body.limiter {
-            limiter.push(body);
-        }
+    fn draw_response<E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Source<'_, E>,
+    ) -> Poll<Result<BodyEvent, E>> {
+        let mut pipeline = std::mem::take(&mut self.messages.response_body);
+        let event = pipeline.poll(Way::Response, self, cx, source);
+        self.messages.response_body = pipeline;
+        event
+    }
+
+    /// Sends the body of a local reply, and its end, the way that filters have laid out. Fails if the client or the time
+    /// is gone.
+    pub(super) async fn send_transformed(&mut self, body: Bytes) -> Result<(), Option<Expired>> {
+        let mut body = Some(body);
         poll_fn(|cx| {
             loop {
-                let Some(limiter) = &mut self.messages.response_body.limiter else {
-                    return Poll::Ready(Ok(()));
-                };
-                if limiter.buffered() == 0 {
-                    return Poll::Ready(Ok(()));
-                }
-                if let Poll::Ready(data) = limiter.poll_next(cx) {
-                    self.info.body_bytes_sent += data.len() as u64;
-                    self.connection.codec.send_data(data);
-                    self.deadlines.touch();
-                    continue;
-                }
+                let flushed = self.connection.codec.poll_flush(cx);
                 let closed = self.received && self.connection.codec.poll_closed(cx).is_ready();
-                if closed || matches!(self.connection.codec.poll_flush(cx), Poll::Ready(Err(_))) {
+                if closed || matches!(flushed, Poll::Ready(Err(_))) {
                     return Poll::Ready(Err(None));
+                }
+                if !self.connection.codec.is_backed_up() {
+                    let event = self.draw_response::<Infallible>(cx, &mut |_, _| {
+                        let whole = body.take().map(BodyEvent::Data);
+                        Poll::Ready(Ok(whole.unwrap_or(BodyEvent::End)))
+                    });
+                    match event {
+                        Poll::Ready(Ok(BodyEvent::Data(data))) => {
+                            self.info.body_bytes_sent += data.len() as u64;
+                            self.connection.codec.send_data(data);
+                            self.deadlines.touch();
+                            continue;
+                        }
+                        Poll::Ready(Ok(end)) => {
+                            let trailers = matches!(end, BodyEvent::Trailers)
+                                .then_some(&self.messages.response_trailers);
+                            self.connection.codec.send_end(trailers);
+                            return Poll::Ready(Ok(()));
+                        }
+                        Poll::Pending => {}
+                    }
                 }
                 return self
                     .poll_deadlines(cx, None)

@@ -1,10 +1,12 @@
 //! Stats of clusters and hosts under Envoy's names.
 
 mod codec;
+mod grpc;
 mod http2;
 mod response;
 
 pub use codec::{CodecStats, Http1Stats};
+pub use grpc::{CallStats, GrpcProtocol, GrpcStats};
 pub use http2::{Http2Stats, LazyStats};
 use outrigger_core::{
     stat_group,

@@ -4,11 +4,11 @@
 mod settings;
 
 use self::settings::{Abort, Settings};
-use super::{Decision, FilterContext, FilterState, Instance, Pause};
+use super::{Decision, FilterContext, FilterState, Instance, Pause, StreamRateLimiter};
 use crate::{
     local_reply::LocalReply,
     route::{Action, FilterOverride},
-    stream::ActiveStream,
+    stream::{ActiveStream, Transform, Way},
 };
 use envoy_api::pb::envoy::extensions::filters::http::fault::v3::HttpFault as Proto;
 use outrigger_core::{
@@ -193,7 +193,9 @@ impl<'a> Injection<'a> {
             && self.begin(stream)
         {
             self.filter.stats.response_rl_injected.inc();
-            stream.messages.response_body.limit_rate(kbps);
+            let limiter = Transform::RateLimit(Box::new(StreamRateLimiter::new(kbps)));
+            let body = &mut stream.messages.response_body;
+            body.add(Way::Response, self.at.place, limiter);
         }
     }
 
