@@ -39,7 +39,9 @@ areas!(
     http_filters,
     http1,
     http2,
+    listener_filters,
     local_reply,
+    network_filters,
     routing,
     tcp,
     timeouts

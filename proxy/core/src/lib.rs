@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod base64;
 pub mod context;
 pub mod data_source;
 pub mod drain;
@@ -23,6 +24,7 @@ pub mod slot;
 pub mod stats;
 pub mod stream_info;
 pub mod tls_info;
+pub mod token_bucket;
 mod uuid;
 pub mod worker;
 

@@ -38,6 +38,28 @@ pub struct ConnectionInfo {
     /// The handshake with the client; `None` on a plaintext connection.
     pub tls: Option<Arc<TlsInfo>>,
     pub client_hello: ClientHelloFingerprints,
+    /// `None`: no filter has left anything, which is so for nearly every connection.
+    pub state: Option<Arc<ConnectionState>>,
+}
+
+/// What listener filters and network filters have left with a connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionState {
+    /// Of the connection alone: its HTTP streams have metadata of their own.
+    pub dynamic_metadata: Metadata,
+    /// In its printed form; every stream of the connection begins with it.
+    pub filter_state: BTreeMap<String, FilterState>,
+    /// `%DOWNSTREAM_TRANSPORT_FAILURE_REASON%`, as far as a listener filter has seen it.
+    pub transport_failure_reason: Cow<'static, str>,
+    /// The TLVs of its PROXY header that may be passed upstream, types and values.
+    pub proxy_protocol_tlvs: Vec<(u8, Box<[u8]>)>,
+}
+
+impl ConnectionInfo {
+    /// What filters have left, to be added to.
+    pub fn state_mut(&mut self) -> &mut ConnectionState {
+        Arc::make_mut(self.state.get_or_insert_default())
+    }
 }
 
 /// The listener as logs and metadata operators see it.
@@ -212,6 +234,8 @@ pub enum FilterState {
         requests: u64,
         responses: u64,
     },
+    /// Strings by name, which `FIELD` asks for.
+    Map(BTreeMap<String, String>),
 }
 
 impl StreamInfo {
@@ -222,6 +246,8 @@ impl StreamInfo {
         start: Instant,
         stream_id: u64,
     ) -> Self {
+        let state = connection.state.as_ref();
+        let filter_state = state.map_or_else(BTreeMap::new, |state| state.filter_state.clone());
         Self {
             connection,
             start_time,
@@ -253,7 +279,7 @@ impl StreamInfo {
             upstream: UpstreamInfo::default(),
             attempt_count: 0,
             dynamic_metadata: Metadata::default(),
-            filter_state: BTreeMap::new(),
+            filter_state,
             request_id: None,
             trace_id: None,
             span_id: None,
@@ -262,6 +288,18 @@ impl StreamInfo {
             custom_flags: String::new(),
             stream_id,
         }
+    }
+
+    /// A connection that is one stream of its own: what filters have left with the connection is the stream's.
+    pub fn of_connection(connection: Arc<ConnectionInfo>) -> Self {
+        let (start_time, start, id) = (connection.start_time, connection.start, connection.id);
+        let state = connection.state.clone();
+        let mut info = Self::new(connection, start_time, start, id);
+        if let Some(state) = state {
+            info.dynamic_metadata = state.dynamic_metadata.clone();
+            info.downstream_transport_failure_reason = state.transport_failure_reason.clone();
+        }
+        info
     }
 
     /// The client's address: what XFF said, or the connection's.

@@ -297,6 +297,7 @@ mod tests {
             requested_server_name: None,
             local_address_restored: false,
             client_hello: Default::default(),
+            state: None,
             tls: None,
         }
     }

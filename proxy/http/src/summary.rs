@@ -22,9 +22,7 @@ impl Summary {
         if logs.is_empty() {
             return;
         }
-        let of = connection.info.clone();
-        let (start_time, start, id) = (of.start_time, of.start, of.id);
-        let mut info = StreamInfo::new(of, start_time, start, id);
+        let mut info = StreamInfo::of_connection(connection.info.clone());
         info.protocol = self.protocol;
         info.flags = self.flags;
         info.downstream_local_close_reason = Cow::Borrowed(self.local_close_reason);

@@ -20,13 +20,12 @@ use envoy_api::{
     prost_types,
 };
 use outrigger_core::{
-    Address, ConfigError,
+    Address, ConfigError, Context,
     access_log::AccessLogs,
     drain::{DrainDecision, DrainDirection, DrainManager},
     error::ConfigResult,
     metadata::Metadata,
     runtime::RuntimeUint64,
-    stats::Store,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
 use outrigger_http::ListenerContext;
@@ -97,7 +96,7 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
         addresses,
         bind_to_port: bind_to_port(proto),
         use_original_dst: proto.use_original_dst.unwrap_or(false),
-        filters: listener_filters(proto, stats)?,
+        filters: listener_filters(proto, context)?,
         filters_timeout: match &proto.listener_filters_timeout {
             Some(timeout) => Some(duration(timeout).at("listener_filters_timeout")?),
             None => Some(DEFAULT_FILTERS_TIMEOUT),
@@ -283,13 +282,16 @@ fn check_pipe(path: &str, mode: u32) -> Result<(), ConfigError> {
 }
 
 /// `use_original_dst` brings its filter with it, behind those that are given.
-fn listener_filters(proto: &Proto, stats: &Store) -> Result<Box<[ListenerFilter]>, ConfigError> {
+fn listener_filters(
+    proto: &Proto,
+    context: &Context,
+) -> Result<Box<[ListenerFilter]>, ConfigError> {
     let given = proto
         .listener_filters
         .iter()
         .enumerate()
         .map(|(index, filter)| {
-            ListenerFilter::compile(filter, stats).at_index("listener_filters", index)
+            ListenerFilter::compile(filter, context).at_index("listener_filters", index)
         });
     let implied = proto.use_original_dst.unwrap_or(false);
     given

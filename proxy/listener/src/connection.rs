@@ -120,11 +120,11 @@ fn local_address(stream: &Stream, bound: Address) -> Address {
 async fn pass_filters(
     listener: &Listener,
     stream: &Stream,
-    port: Option<u16>,
+    local: &Address,
     found: &mut Inspected,
 ) -> bool {
     let stats = &listener.stats;
-    let filters = inspect::run(&listener.filters, stream, port, found);
+    let filters = inspect::run(&listener.filters, stream, local, found);
     stats.downstream_pre_cx_active.inc();
     let result = match listener.filters_timeout {
         Some(limit) => timeout(limit, filters).await,
@@ -142,6 +142,7 @@ async fn pass_filters(
             stream.reset();
             false
         }
+        Ok(Err(InspectError::Closed)) => false,
         Err(_) => {
             stats.downstream_pre_cx_timeout.inc();
             listener.continue_on_filters_timeout
@@ -168,8 +169,7 @@ impl Origin {
             listener.stats.downstream_pre_cx_active.add(0);
             return true;
         }
-        let port = self.local.ip().map(|ip| ip.port());
-        let passed = pass_filters(listener, stream, port, &mut self.found).await;
+        let passed = pass_filters(listener, stream, &self.local, &mut self.found).await;
         if !passed {
             self.log_unserved(listener, None, Unserved::ByListenerFilters);
         }
@@ -180,6 +180,12 @@ impl Origin {
     fn destination(&self) -> Address {
         let restored = self.found.original_dst;
         restored.map_or_else(|| self.local.clone(), Address::Ip)
+    }
+
+    /// Who the client is.
+    fn client(&self) -> Address {
+        let named = self.found.remote;
+        named.map_or_else(|| self.remote.clone(), Address::Ip)
     }
 
     /// A connection that no filter has served has no id.
@@ -201,14 +207,15 @@ impl Origin {
             start: self.start,
             local_address: self.destination(),
             direct_local_address: self.local.clone(),
-            remote_address: self.remote.clone(),
+            remote_address: self.client(),
             direct_remote_address: self.remote.clone(),
             listener: listener.info.clone(),
             filter_chain: chain.map(|chain| chain.info.clone()),
             requested_server_name: self.found.server_name.clone(),
             local_address_restored: self.found.original_dst.is_some(),
             tls: None,
-            client_hello: Default::default(),
+            client_hello: self.found.client_hello.clone(),
+            state: self.found.state.clone(),
         })
     }
 }
@@ -221,10 +228,10 @@ impl Chosen {
             origin,
             _permits,
         } = self;
-        let local = origin.destination();
+        let (local, remote) = (origin.destination(), origin.client());
         let input = MatchInput {
             local: &local,
-            remote: &origin.remote,
+            remote: &remote,
             direct_remote: &origin.remote,
             server_name: origin.found.server_name.as_deref().unwrap_or_default(),
             transport_protocol: origin.found.transport_protocol,
@@ -241,7 +248,7 @@ impl Chosen {
         };
         let id = listener.clusters.next_connection_id();
         let connection = origin.connection(id, listener, Some(&chain));
-        log_debug!("conn_handler", &*connection => "new connection from {}", origin.remote);
+        log_debug!("conn_handler", &*connection => "new connection from {remote}");
         drop(origin);
         filter
             .serve(stream, connection, &listener.access_logs)

@@ -29,7 +29,7 @@ pub(crate) fn unserved(
     if logs.is_empty() {
         return;
     }
-    let mut info = stream_info(connection());
+    let mut info = StreamInfo::of_connection(connection());
     match why {
         Unserved::ByListenerFilters => {}
         Unserved::NoChain => {
@@ -39,12 +39,6 @@ pub(crate) fn unserved(
         Unserved::NoFilters => info.downstream_local_close_reason = Cow::Borrowed("no_filters"),
     }
     logs.log(&FormatContext::new(&info));
-}
-
-/// A connection as its one stream.
-fn stream_info(connection: Arc<ConnectionInfo>) -> StreamInfo {
-    let (start_time, start, id) = (connection.start_time, connection.start, connection.id);
-    StreamInfo::new(connection, start_time, start, id)
 }
 
 /// A connection that is one stream. It is logged when this is dropped, also with its worker: first by the listener and
@@ -62,7 +56,7 @@ impl<'a> Session<'a> {
         proxy: Option<&'a Arc<TcpProxy>>,
         logs: &'a AccessLogs,
     ) -> Self {
-        let mut info = Box::new(stream_info(connection));
+        let mut info = Box::new(StreamInfo::of_connection(connection));
         let proxy = proxy.map(Arc::as_ref);
         if proxy.is_some_and(|proxy| proxy.is_logged() || !logs.is_empty()) {
             info.generate_id();

@@ -192,6 +192,7 @@ mod tests {
             local_address_restored: false,
             tls: None,
             client_hello: Default::default(),
+            state: None,
         };
         StreamInfo::new(Arc::new(connection), start_time, start, 1)
     }

@@ -42,6 +42,7 @@ pub fn connection(id: u64, local: Address, remote: Address) -> Arc<ConnectionInf
         local_address_restored: false,
         tls: None,
         client_hello: Default::default(),
+        state: None,
     })
 }
 

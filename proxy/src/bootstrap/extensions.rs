@@ -51,8 +51,23 @@ const EXTENSIONS: &[Extension] = &[
     ),
     extension(
         "envoy.filters.listener",
+        "envoy.filters.listener.local_ratelimit",
+        "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit",
+    ),
+    extension(
+        "envoy.filters.listener",
         "envoy.filters.listener.original_dst",
         "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+    ),
+    extension(
+        "envoy.filters.listener",
+        "envoy.filters.listener.proxy_protocol",
+        "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+    ),
+    extension(
+        "envoy.filters.listener",
+        "envoy.filters.listener.tls_inspector",
+        "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
     ),
     extension(
         "envoy.filters.network",

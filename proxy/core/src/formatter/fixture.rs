@@ -86,6 +86,7 @@ pub(crate) fn connection() -> ConnectionInfo {
         local_address_restored: false,
         tls: None,
         client_hello: ClientHelloFingerprints::default(),
+        state: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{FormatContext, operator::truncate, parse::Command};
 use crate::{ConfigError, HeaderId, HeaderMap, HeaderName};
+use std::borrow::Cow;
 
 /// Which message a header is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,18 +312,16 @@ impl ServerNameOperator {
         Ok(Self { order, host })
     }
 
-    pub fn get<'a>(&self, cx: &FormatContext<'a>) -> Option<&'a [u8]> {
-        let sni = cx
-            .info
-            .connection
-            .requested_server_name
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .map(str::as_bytes);
+    pub fn get<'a>(&self, cx: &FormatContext<'a>) -> Option<Cow<'a, [u8]>> {
+        let sni = || {
+            let name = cx.info.connection.requested_server_name.as_deref();
+            name.filter(|name| !name.is_empty()).map(sanitized)
+        };
+        let host = || self.host(cx).map(Cow::Borrowed);
         match self.order {
-            ServerNameOrder::SniOnly => sni,
-            ServerNameOrder::SniFirst => sni.or_else(|| self.host(cx)),
-            ServerNameOrder::HostFirst => self.host(cx).or(sni),
+            ServerNameOrder::SniOnly => sni(),
+            ServerNameOrder::SniFirst => sni().or_else(host),
+            ServerNameOrder::HostFirst => host().or_else(sni),
         }
     }
 
@@ -337,6 +336,19 @@ impl ServerNameOperator {
         }?;
         Some(without_port(host)).filter(|host| !host.is_empty())
     }
+}
+
+/// A client may send anything as a server name: what is no name of a host is marked, and harmless in a line of text.
+fn sanitized(name: &str) -> Cow<'_, [u8]> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if name.chars().all(sound) {
+        return Cow::Borrowed(name.as_bytes());
+    }
+    let name: String = name
+        .chars()
+        .map(|c| if sound(c) { c } else { '_' })
+        .collect();
+    Cow::Owned(format!("invalid:{name}").into_bytes())
 }
 
 /// A host without its port; the brackets of an IPv6 address stay.

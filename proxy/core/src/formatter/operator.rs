@@ -50,7 +50,7 @@ impl Operator {
             Self::Header(operator) => out.extend_from_slice(operator.get(cx)?),
             Self::Path(operator) => out.extend_from_slice(operator.get(cx)?),
             Self::Query(operator) => operator.text(cx, out)?,
-            Self::ServerName(operator) => out.extend_from_slice(operator.get(cx)?),
+            Self::ServerName(operator) => out.extend_from_slice(&operator.get(cx)?),
             Self::Time(operator) => operator.text(cx, out)?,
             Self::Duration(operator) => put_number(out, operator.get(cx)?),
             Self::Address(operator) => operator.text(cx, out)?,

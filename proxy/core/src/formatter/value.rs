@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{ConfigError, metadata::Metadata, stream_info::FilterState};
 use prost_types::value::Kind;
+use std::collections::BTreeMap;
 
 /// Whose metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ enum Serialization {
     Plain,
     /// As the JSON of its message: a string stands in quotes.
     Typed,
-    /// One field of it; objects of ours have none.
+    /// One field of it; only a map has any.
     Field,
 }
 
@@ -132,6 +133,8 @@ pub(super) struct FilterStateOperator {
     source: FilterStateSource,
     key: Box<str>,
     serialization: Serialization,
+    /// Of `FIELD`.
+    field: Box<str>,
     max_len: Option<usize>,
 }
 
@@ -144,7 +147,8 @@ impl FilterStateOperator {
                 "Invalid filter state configuration, key cannot be empty.",
             ));
         }
-        let serialization = match (parts.next(), parts.next()) {
+        let (kind, field) = (parts.next(), parts.next());
+        let serialization = match (kind, field) {
             (Some("PLAIN"), None) => Serialization::Plain,
             (None | Some("TYPED"), None) => Serialization::Typed,
             (Some("FIELD"), Some(_)) => Serialization::Field,
@@ -163,6 +167,7 @@ impl FilterStateOperator {
             source,
             key: key.into(),
             serialization,
+            field: field.unwrap_or_default().into(),
             max_len: command.max_len,
         })
     }
@@ -177,6 +182,9 @@ impl FilterStateOperator {
     pub fn text(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>) -> Option<()> {
         let start = out.len();
         match (self.get(cx)?, self.serialization) {
+            (FilterState::Map(fields), Serialization::Field) => {
+                out.extend_from_slice(fields.get(&*self.field)?.as_bytes());
+            }
             (_, Serialization::Field) => return None,
             (FilterState::String(text), Serialization::Plain) => {
                 out.extend_from_slice(text.as_bytes());
@@ -196,9 +204,8 @@ impl FilterStateOperator {
 
     pub fn json(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>) -> Option<()> {
         match self.serialization {
-            Serialization::Field => return None,
             Serialization::Typed => put_state(out, self.get(cx)?),
-            Serialization::Plain => {
+            Serialization::Field | Serialization::Plain => {
                 return json_text::string_of(out, |out| self.text(cx, out));
             }
         }
@@ -216,6 +223,7 @@ fn put_state(out: &mut Vec<u8>, value: &FilterState) {
             requests,
             responses,
         } => put_message_counts(out, *requests, *responses),
+        FilterState::Map(fields) => put_map(out, fields),
     }
 }
 
@@ -231,4 +239,17 @@ fn put_message_counts(out: &mut Vec<u8>, requests: u64, responses: u64) {
         separator = ',';
     }
     out.extend_from_slice(if separator == '{' { b"{}" } else { b"}" });
+}
+
+fn put_map(out: &mut Vec<u8>, fields: &BTreeMap<String, String>) {
+    out.push(b'{');
+    for (index, (name, text)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json_text::put_string(out, name.as_bytes());
+        out.push(b':');
+        json_text::put_string(out, text.as_bytes());
+    }
+    out.push(b'}');
 }

@@ -325,6 +325,7 @@ mod tests {
             local_address_restored: false,
             tls: None,
             client_hello: Default::default(),
+            state: None,
         };
         StreamInfo::new(Arc::new(connection), SystemTime::UNIX_EPOCH, now, 0)
     }

@@ -1,6 +1,7 @@
 //! What the filters keep of one stream, from its request to its response.
 
-use super::{fault::ActiveFault, grpc_stats::Call, local_ratelimit::TokenBucket};
+use super::{fault::ActiveFault, grpc_stats::Call};
+use outrigger_core::token_bucket::TokenBucket;
 use std::sync::Arc;
 
 /// What one filter keeps.

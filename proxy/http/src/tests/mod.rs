@@ -190,6 +190,7 @@ fn connection_info() -> Arc<ConnectionInfo> {
         local_address_restored: false,
         tls: None,
         client_hello: Default::default(),
+        state: None,
     })
 }
 

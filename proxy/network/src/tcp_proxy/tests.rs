@@ -102,6 +102,7 @@ impl Setup {
             local_address_restored: false,
             tls: None,
             client_hello: Default::default(),
+            state: None,
         });
         let stats = proxy.stats.clone();
         let served = tokio::spawn(async move {

@@ -1,6 +1,6 @@
-//! `MSG_PEEK`: looks at the first bytes of a connection and leaves them in the kernel.
+//! `MSG_PEEK`: looks at the first bytes of a connection and leaves them in the kernel, until they are taken off on purpose.
 
-use super::InspectError;
+use super::{InspectError, proxy_header};
 use crate::Stream;
 use rustix::net::{RecvFlags, recv};
 use std::{io, os::fd::AsFd};
@@ -8,8 +8,14 @@ use tokio::io::{Interest, Ready};
 
 /// Most clients say what they are in one small packet.
 const FIRST: usize = 1024;
-/// As much as Envoy's inspectors look at.
+/// As much as Envoy's http_inspector looks at.
 pub const MOST: usize = 64 * 1024;
+/// As much as is ever looked at.
+const CAPACITY: usize = if MOST > proxy_header::LONGEST {
+    MOST
+} else {
+    proxy_header::LONGEST
+};
 
 /// The bytes at the start of a connection, as far as they have arrived.
 #[derive(Debug, Default)]
@@ -24,13 +30,18 @@ impl Peeked {
     }
 
     /// Waits until there are more bytes than before. Errors when there will be none: the client has left, or it has
-    /// sent all that an inspector may look at.
-    pub async fn more(&mut self, stream: &Stream) -> Result<(), InspectError> {
+    /// sent all that an inspector may look at. `first` is how much room there is to begin with.
+    pub async fn more(
+        &mut self,
+        stream: &Stream,
+        first: Option<usize>,
+    ) -> Result<(), InspectError> {
         if self.len == self.buffer.len() {
-            if self.len == MOST {
+            if self.len == CAPACITY {
                 return Err(InspectError::Filter);
             }
-            self.buffer.resize((self.len * 2).max(FIRST), 0);
+            let size = (self.len * 2).max(first.unwrap_or(FIRST));
+            self.buffer.resize(size.min(CAPACITY), 0);
         }
         loop {
             let ready = ready(stream).await.map_err(|_| InspectError::RemoteClose)?;
@@ -50,6 +61,20 @@ impl Peeked {
                 }
                 Err(_) => return Err(InspectError::RemoteClose),
             }
+        }
+    }
+
+    /// Takes bytes that have been looked at off the socket.
+    pub fn consume(&mut self, stream: &Stream, length: usize) -> Result<(), InspectError> {
+        let bytes = self.buffer.get_mut(..length).unwrap_or_default();
+        // They are there: less would mean that somebody else reads, or that the client has reset.
+        match stream.try_read(bytes) {
+            Ok(read) if read == length && length <= self.len => {
+                self.buffer.copy_within(length..self.len, 0);
+                self.len -= length;
+                Ok(())
+            }
+            _ => Err(InspectError::RemoteClose),
         }
     }
 }

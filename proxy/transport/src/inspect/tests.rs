@@ -9,22 +9,28 @@ use envoy_api::{
         },
     },
 };
-use outrigger_core::stats::Store;
+use outrigger_core::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
 fn filter<M: Message + Name>(message: &M) -> (ListenerFilter, Arc<HttpInspectorStats>) {
-    let store = Store::default();
+    let context = Context::default();
     let proto = Proto {
         name: "f".into(),
         config_type: Some(ConfigType::TypedConfig(pack(message))),
         ..Default::default()
     };
-    let filter = ListenerFilter::compile(&proto, &store).unwrap();
-    let stats = store.register("http_inspector.", HttpInspectorStats::default());
+    let filter = ListenerFilter::compile(&proto, &context).unwrap();
+    let stats = context
+        .stats
+        .register("http_inspector.", HttpInspectorStats::default());
     (filter, stats)
+}
+
+fn port_80() -> Address {
+    Address::Ip("127.0.0.1:80".parse().unwrap())
 }
 
 async fn pair() -> (TcpStream, Stream) {
@@ -42,7 +48,8 @@ async fn waits_for_a_whole_line_and_leaves_the_bytes() {
     let filters = [filter];
     client.write_all(b"GET / HT").await.unwrap();
     {
-        let mut run = Box::pin(run(&filters, &server, Some(80), &mut found));
+        let local = port_80();
+        let mut run = Box::pin(run(&filters, &server, &local, &mut found));
         // Until the first half has been looked at.
         for _ in 0..50 {
             assert!(futures_poll_once(run.as_mut()).await.is_none());
@@ -77,7 +84,7 @@ async fn a_client_that_leaves_is_noticed_before_and_after_its_first_bytes() {
         let (filter, stats) = filter(&HttpInspector {});
         client.write_all(sent).await.unwrap();
         drop(client);
-        let result = run(&[filter], &server, Some(80), &mut Inspected::default()).await;
+        let result = run(&[filter], &server, &port_80(), &mut Inspected::default()).await;
         assert_eq!(result, Err(InspectError::RemoteClose));
         assert_eq!(stats.http_not_found.get(), 0);
     }
@@ -89,7 +96,9 @@ async fn a_disabled_filter_waits_for_nothing() {
     let (mut filter, _) = filter(&HttpInspector {});
     filter.disabled = Some(Predicate::Port(80..81));
     let mut found = Inspected::default();
-    run(&[filter], &server, Some(80), &mut found).await.unwrap();
+    run(&[filter], &server, &port_80(), &mut found)
+        .await
+        .unwrap();
     assert!(found.application_protocols.is_empty());
 }
 
@@ -98,7 +107,9 @@ async fn what_nobody_redirected_keeps_its_destination() {
     let (_client, server) = pair().await;
     let (filter, _) = filter(&OriginalDst {});
     let mut found = Inspected::default();
-    run(&[filter], &server, Some(80), &mut found).await.unwrap();
+    run(&[filter], &server, &port_80(), &mut found)
+        .await
+        .unwrap();
     // Without connection tracking there is nothing to ask; with it the answer is where the client went.
     let local = server.local_address().unwrap().ip();
     assert!(found.original_dst.is_none() || found.original_dst == local);
@@ -110,7 +121,7 @@ fn an_unknown_filter_is_refused() {
         name: "foo".into(),
         ..Default::default()
     };
-    let error = ListenerFilter::compile(&proto, &Store::default()).unwrap_err();
+    let error = ListenerFilter::compile(&proto, &Context::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "Didn't find a registered implementation for 'foo' with type URL: ''"

@@ -1,6 +1,5 @@
 //! `envoy.filters.http.header_to_metadata`: what headers and cookies say becomes metadata of the stream.
 
-mod base64;
 mod rule;
 
 use self::rule::Rule;

@@ -1,6 +1,5 @@
 //! One rule: a header or a cookie, and what is written when it is there or is not.
 
-use super::base64;
 use crate::route::cookie_value;
 use envoy_api::{
     Message,
@@ -174,7 +173,7 @@ impl Pair {
         let bytes = match self.encode {
             ValueEncode::None => text,
             ValueEncode::Base64 => {
-                decoded = base64::decode(text).filter(|bytes| !bytes.is_empty())?;
+                decoded = outrigger_core::base64::decode(text).filter(|bytes| !bytes.is_empty())?;
                 &decoded
             }
         };

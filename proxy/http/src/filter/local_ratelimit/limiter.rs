@@ -1,12 +1,12 @@
 //! Which bucket a request takes its token from: the default one, and those of the descriptors that it matches.
 
-use super::bucket::{BucketConfig, TokenBucket};
 use crate::route::{Descriptor, RateLimit, RateLimitInput};
 use envoy_api::pb::envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit as Proto;
 use outrigger_core::{
     ConfigError, ConnectionInfo,
     error::{ConfigResult, required},
     local_info::LocalInfo,
+    token_bucket::{BucketConfig, TokenBucket},
 };
 use parking_lot::Mutex;
 use std::{

@@ -1,10 +1,8 @@
 //! `envoy.filters.http.local_ratelimit`: answers 429 to what is more than a bucket of tokens allows. The bucket is that of
 //! the process or of the connection; no other service is asked.
 
-mod bucket;
 mod limiter;
 
-pub use self::bucket::TokenBucket;
 use self::limiter::Limiter;
 use super::{Decision, FilterContext, FilterState, Instance};
 use crate::{
@@ -24,6 +22,7 @@ use outrigger_core::{
     error::ConfigResult,
     runtime::{Fraction, Runtime, RuntimeFraction},
     stat_group,
+    token_bucket::TokenBucket,
 };
 use outrigger_upstream::BuildContext;
 use std::sync::Arc;

@@ -77,6 +77,7 @@ fn info(stream_id: u64) -> StreamInfo {
         local_address_restored: false,
         tls: None,
         client_hello: Default::default(),
+        state: None,
     };
     StreamInfo::new(Arc::new(connection), SystemTime::UNIX_EPOCH, now, stream_id)
 }

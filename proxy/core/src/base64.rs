@@ -1,4 +1,22 @@
-//! Base64 with padding or without, as Envoy's `Base64::decodeWithoutPadding` reads it.
+//! Base64: written with padding, and read with it or without, as Envoy's `Base64::decodeWithoutPadding` does.
+
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+pub fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let letter = LETTERS.get((bits >> (18 - 6 * place) & 0x3f) as usize);
+            let letter = letter.filter(|_| place <= group.len());
+            text.push(letter.map_or('=', |letter| char::from(*letter)));
+        }
+    }
+    text
+}
 
 /// `None` for what is none.
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
@@ -57,6 +75,9 @@ mod tests {
         ] {
             let decoded = decode(text.as_bytes());
             assert_eq!(decoded.as_deref(), Some(bytes.as_bytes()), "{text}");
+            let encoded = encode(bytes.as_bytes());
+            assert_eq!(encoded.trim_end_matches('='), text.trim_end_matches('='));
+            assert_eq!(encoded.len() % 4, 0);
         }
         for bad in ["Z", "Zm9vY", "Zh==", "!!!!", "Zm-v"] {
             assert_eq!(decode(bad.as_bytes()), None, "{bad}");

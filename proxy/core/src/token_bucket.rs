@@ -1,7 +1,7 @@
-//! A bucket that fills up steadily and is emptied by requests: Envoy's `AtomicTokenBucketImpl`, without a lock.
+//! A bucket that fills up steadily and is emptied by requests or connections: Envoy's `AtomicTokenBucketImpl`, without a lock.
 
+use crate::{ConfigError, error::ConfigResult};
 use envoy_api::pb::envoy::r#type::v3::TokenBucket as Proto;
-use outrigger_core::{ConfigError, error::ConfigResult};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
