@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod browser;
 pub mod bytes;
 pub mod case;
 pub mod client;

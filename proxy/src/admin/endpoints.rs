@@ -11,6 +11,8 @@ pub struct Param {
     pub name: &'static str,
     pub help: &'static str,
     pub choices: &'static [&'static str],
+    /// It says something by being there; its value does not matter.
+    pub is_flag: bool,
 }
 
 /// One path. Paths match exactly.
@@ -32,6 +34,14 @@ const fn choice(name: &'static str, help: &'static str, choices: &'static [&'sta
         name,
         help,
         choices,
+        is_flag: false,
+    }
+}
+
+const fn flag(name: &'static str, help: &'static str) -> Param {
+    Param {
+        is_flag: true,
+        ..param(name, help)
     }
 }
 
@@ -67,7 +77,7 @@ const fn write(
     }
 }
 
-const USED_ONLY: Param = param(
+const USED_ONLY: Param = flag(
     "usedonly",
     "Only include stats that have been written by system since restart",
 );
@@ -75,7 +85,7 @@ const FILTER: Param = param(
     "filter",
     "Regular expression (Google re2) for filtering stats",
 );
-const INVERT: Param = param("invert_filter", "Invert the filter regex");
+const INVERT: Param = flag("invert_filter", "Invert the filter regex");
 
 /// In alphabetical order, with Envoy's texts.
 pub static ENDPOINTS: &[Endpoint] = &[
@@ -113,7 +123,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
                 "name_regex",
                 "Dump only the currently loaded configurations whose names match the specified regex. Can be used with both resource and mask query parameters.",
             ),
-            param(
+            flag(
                 "include_eds",
                 "Dump currently loaded configuration including EDS. See the response definition for more information",
             ),
@@ -136,15 +146,15 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "/drain_listeners",
         "drain listeners",
         &[
-            param(
+            flag(
                 "graceful",
                 "When draining listeners, enter a graceful drain period prior to closing listeners. This behaviour and duration is configurable via server options or CLI",
             ),
-            param(
+            flag(
                 "skip_exit",
                 "When draining listeners, drain the connections but never stop the listeners. The graceful parameter has no effect when this is set, since the drain period only delays stopping the listeners",
             ),
-            param(
+            flag(
                 "inboundonly",
                 "Drains all inbound listeners. traffic_direction field in envoy_v3_api_msg_config.listener.v3.Listener is used to determine whether a listener is inbound or outbound.",
             ),
@@ -303,7 +313,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
         "print server stats in prometheus format",
         &[
             USED_ONLY,
-            param(
+            flag(
                 "text_readouts",
                 "Render text_readouts as new gaugues with value 0 (increases Prometheus data size)",
             ),

@@ -1,4 +1,4 @@
-//! `/`: a page with a link to, or a button for, every endpoint; and `/help`.
+//! `/` as programs see it: a link to, or a button for, every endpoint, as Envoy's; and `/help`. People get [`super::page`].
 
 use super::{
     endpoints::{ENDPOINTS, Endpoint},

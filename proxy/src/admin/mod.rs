@@ -13,6 +13,7 @@ mod listeners;
 mod log;
 mod logging;
 mod memory;
+mod page;
 mod params;
 mod profiling;
 mod recent_lookups;
@@ -29,8 +30,8 @@ pub use guard::Guard;
 pub use recent_lookups::RecentLookups;
 pub use server::Admin;
 pub use state::{
-    AdminState, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging, NoAdminLayer, Runtime,
-    RuntimeEntry, ServerState, StoredBootstrap, UnknownLogger,
+    AdminState, ConfigWarnings, DrainRequest, Lifecycle, ListenerStatus, Listeners, Logging,
+    NoAdminLayer, Runtime, RuntimeEntry, ServerState, StoredBootstrap, UnknownLogger,
 };
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub const JSON: &str = "application/json";
 pub struct Reply {
     pub status: StatusCode,
     pub content_type: &'static str,
+    /// Beside those that all answers have.
+    pub headers: &'static [(&'static str, &'static str)],
     pub body: Body,
 }
 
@@ -34,6 +36,7 @@ impl Reply {
         Self {
             status: StatusCode::OK,
             content_type: TEXT,
+            headers: &[],
             body,
         }
     }
@@ -65,6 +68,13 @@ impl Reply {
             content_type,
             ..self
         }
+    }
+}
+
+impl Reply {
+    #[must_use]
+    pub fn with_headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
     }
 }
 

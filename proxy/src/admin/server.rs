@@ -6,12 +6,15 @@ use super::{
     endpoints::ENDPOINTS,
     home,
     log::{self, Record},
+    page,
     params::Params,
     reply::{Body, Reply},
     state::AdminState,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -192,7 +195,7 @@ impl Server {
         log_debug!("admin", &**connection => "request complete: path: {target}");
         let reply = match self.refusal(&head, connection) {
             Some(reason) => Reply::text(reason).with_status(StatusCode::FORBIDDEN),
-            None => self.route(&head.method, &target, form),
+            None => self.route(&head, &target, form),
         };
         let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;
@@ -203,6 +206,12 @@ impl Server {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
+        }
+        for (name, value) in reply.headers {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         headers.insert(header::DATE, connection::date());
         headers.insert(header::SERVER, HeaderValue::from_static("envoy"));
@@ -230,12 +239,16 @@ impl Server {
     }
 
     /// Finds the endpoint; `form` stands in for a missing query.
-    fn route(&self, method: &Method, target: &str, form: Option<String>) -> Reply {
+    fn route(&self, head: &http::request::Parts, target: &str, form: Option<String>) -> Reply {
+        let method = &head.method;
         if !self.config.allows(target) {
             return Reply::text(format!("request to path {target} not allowed"))
                 .with_status(StatusCode::FORBIDDEN);
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if let Some(page) = page::answer(&self.state, path, &head.headers) {
+            return page;
+        }
         let Some(endpoint) = ENDPOINTS.iter().find(|endpoint| endpoint.path == path) else {
             return Reply::text(format!("invalid path. {}", home::help_text()))
                 .with_status(StatusCode::NOT_FOUND);

@@ -4,7 +4,7 @@ use super::{guard::Guard, recent_lookups::RecentLookups};
 use envoy_api::{
     DynamicMessage, Message, MessageDescriptor, json, pb::envoy::config::bootstrap::v3::Bootstrap,
 };
-use outrigger_core::{Address, stats::Store};
+use outrigger_core::{Address, field::Report, stats::Store};
 use outrigger_upstream::ClusterManager;
 use std::{
     net::IpAddr,
@@ -129,6 +129,15 @@ impl StoredBootstrap {
     }
 }
 
+/// What the configuration says in vain.
+#[derive(Debug, Default)]
+pub struct ConfigWarnings {
+    /// Fields that change nothing here.
+    pub ignored: Vec<Report>,
+    /// Fields that do not exist, each with its path.
+    pub unknown: Vec<String>,
+}
+
 /// Everything that the endpoints read and act on.
 pub struct AdminState {
     pub stats: Arc<Store>,
@@ -150,6 +159,7 @@ pub struct AdminState {
     pub started_at: SystemTime,
     /// Called before stats are read, with `stats_flush_on_admin`.
     pub flush_on_read: bool,
+    pub config_warnings: ConfigWarnings,
     pub recent_lookups: RecentLookups,
     /// Who may ask over the network.
     pub guard: Guard,

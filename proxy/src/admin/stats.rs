@@ -1,7 +1,7 @@
 //! `/stats` and `/stats/prometheus`.
 
 use super::{
-    home,
+    home, page,
     params::Params,
     reply::{Body, HTML, JSON, Reply, TEXT},
     state::AdminState,
@@ -30,7 +30,9 @@ pub fn stats(state: &AdminState, params: &Params) -> Reply {
         None | Some("text") => Format::Text,
         Some("json") => Format::Json,
         Some("prometheus") => Format::Prometheus,
-        Some("html" | "active-html") => Format::Html,
+        Some("html") => Format::Html,
+        // The page looks at where it is, and goes on asking.
+        Some("active-html") => return page::document(),
         Some(_) => {
             return Reply::bad_request(
                 "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n",
@@ -74,7 +76,11 @@ fn answer(state: &AdminState, params: &Params, format: Format) -> Result<Reply, 
             (HTML, Body::streamed(page))
         }
     };
-    Ok(Reply::streamed(body).with_type(content_type))
+    let reply = Reply::streamed(body).with_type(content_type);
+    Ok(match format {
+        Format::Html => reply.with_headers(page::DOCUMENT_HEADERS),
+        _ => reply,
+    })
 }
 
 fn histogram_mode(params: &Params, format: Format) -> Result<HistogramMode, Reply> {

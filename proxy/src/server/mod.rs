@@ -9,7 +9,10 @@ mod overload;
 mod stats;
 
 use crate::{
-    admin::{Admin, AdminConfig, AdminState, AdminStats, Guard, RecentLookups, StoredBootstrap},
+    admin::{
+        Admin, AdminConfig, AdminState, AdminStats, ConfigWarnings, Guard, RecentLookups,
+        StoredBootstrap,
+    },
     bootstrap::{self, Bootstrap, Rejection},
     cli::{self, DEFAULT_LOG_FORMAT, Mode, Options},
     lifecycle::{Lifecycle, State},
@@ -304,6 +307,10 @@ fn admin_state(
         started,
         started_at: SystemTime::now(),
         flush_on_read: parts.context.stats.settings().flush == Flush::OnAdmin,
+        config_warnings: ConfigWarnings {
+            ignored: bootstrap.ignored.clone(),
+            unknown: bootstrap.unknown.iter().map(ToString::to_string).collect(),
+        },
         recent_lookups: RecentLookups::default(),
         guard: Guard::new(
             &rustix::system::uname().nodename().to_string_lossy(),

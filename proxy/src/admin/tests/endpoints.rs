@@ -329,6 +329,45 @@ async fn the_home_page_links_what_can_be_read() {
 }
 
 #[tokio::test]
+async fn browsers_get_a_page_that_may_load_nothing_from_elsewhere() {
+    let admin = start().await;
+    let browser = async |target: &str| {
+        let accept = "accept: text/html,application/xhtml+xml;q=0.9\r\nconnection: close\r\n";
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{accept}\r\n");
+        admin.send(&request).await
+    };
+    let policy = "content-security-policy: default-src 'none'; script-src 'self';";
+    for target in ["/", "/?x", "/stats?format=active-html"] {
+        let page = browser(target).await;
+        assert_eq!(page.status(), 200);
+        assert!(page.head.contains(policy) && page.head.contains("x-frame-options: DENY"));
+        assert!(
+            page.body
+                .contains("<form action=\"quitquitquit\" method=\"post\">")
+        );
+    }
+    let script = browser("/outrigger/main.js").await;
+    assert!(script.head.contains("content-type: text/javascript"));
+    assert_eq!(browser("/outrigger/nope.js").await.status(), 404);
+    let stats = browser("/stats?format=html").await;
+    assert!(stats.head.contains(policy) && stats.body.contains("<pre>"));
+    // Programs see what they see of Envoy.
+    let home = admin.get("/").await;
+    assert!(!home.head.contains("content-security-policy") && home.body.contains("<table>"));
+    assert_eq!(
+        admin.get("/outrigger/config_warnings").await.json(),
+        json!({
+            "ignored_fields": [
+                {"path": "a.b[0].c", "field": "x.y.Z.c", "reason": "it is not needed"},
+            ],
+            "unknown_fields": ["a.bogus"],
+        })
+    );
+    let some = start_with(&["/"]).await;
+    assert_eq!(some.get("/outrigger/main.js").await.status(), 403);
+}
+
+#[tokio::test]
 async fn what_this_build_lacks_says_so() {
     let admin = start().await;
     for (path, status) in [

@@ -8,7 +8,7 @@ use super::*;
 use envoy_api::{
     DynamicMessage, MessageDescriptor, pb::envoy::config::bootstrap::v3::Admin as AdminProto,
 };
-use outrigger_core::{Address, Context};
+use outrigger_core::{Address, Context, field::Report};
 use outrigger_listener::ConnectionLimit;
 use outrigger_upstream::BuildContext;
 use parking_lot::Mutex;
@@ -223,6 +223,14 @@ pub(super) async fn start_limited(
         started: Instant::now(),
         started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         flush_on_read: false,
+        config_warnings: ConfigWarnings {
+            ignored: vec![Report {
+                path: "a.b[0].c".into(),
+                field: "x.y.Z.c".into(),
+                reason: "it is not needed",
+            }],
+            unknown: vec!["a.bogus".into()],
+        },
         recent_lookups: RecentLookups::default(),
         guard: Guard::default(),
     });
