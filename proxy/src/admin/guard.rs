@@ -89,9 +89,10 @@ fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     matches!(text(headers, "sec-fetch-site"), "cross-site" | "same-site") && !followed
 }
 
+/// What cannot be read is no name of ours, and nothing that a browser says.
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> &str {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default()
+    let value = headers.get(name);
+    value.map_or("", |value| value.to_str().unwrap_or("?.?"))
 }
 
 /// A host without its port. An address in brackets keeps them.
@@ -170,6 +171,10 @@ mod tests {
         ] {
             assert!(!answers(Method::GET, &[("host", host)]), "{host}");
         }
+        let mut unreadable = HeaderMap::new();
+        let value = header::HeaderValue::from_bytes(b"\xff").unwrap();
+        unreadable.insert(header::HOST, value);
+        assert!(guard().refusal(&Method::GET, &unreadable).is_some());
         let any = Guard::new("", &["*".to_owned()]);
         let headers = headers(&[("host", "evil.example.com")]);
         assert_eq!(any.refusal(&Method::GET, &headers), None);

@@ -47,12 +47,14 @@ pub fn connection(id: u64, local: Address, remote: Address) -> Arc<ConnectionInf
 }
 
 impl Record {
-    /// Of a request whose head has arrived. `address` stands for this machine where the peer's would say nothing.
+    /// Of a request whose head has arrived. `address` stands for this machine where the peer's would say nothing; `details` say
+    /// what becomes of the request.
     pub fn new(
         logs: AccessLogs,
         connection: Arc<ConnectionInfo>,
         head: &request::Parts,
         address: Option<IpAddr>,
+        details: &'static str,
     ) -> Self {
         let mut info = StreamInfo::new(
             connection,
@@ -67,7 +69,7 @@ impl Record {
             info.flags.set(ResponseFlag::DownstreamProtocolError);
             info.details = "low_version".into();
         } else {
-            info.details = "admin_filter_response".into();
+            info.details = details.into();
             fill(&mut request, head, &info.connection, address);
         }
         Self {
@@ -123,18 +125,21 @@ fn fill(
     connection: &ConnectionInfo,
     address: Option<IpAddr>,
 ) {
-    let uri = &head.uri;
-    let host = head.headers.get(http::header::HOST);
-    let authority = uri
-        .authority()
-        .map(|authority| authority.as_str().as_bytes());
-    let authority = authority.or(host.map(|host| host.as_bytes()));
-    let path = uri.path_and_query().map_or("/", |target| target.as_str());
-    request.set(HeaderId::Authority, authority.unwrap_or_default());
-    request.set(
-        HeaderId::Path,
-        super::server::merge_slashes(path).as_bytes(),
-    );
+    if let Some(host) = head.headers.get(http::header::HOST) {
+        request.set(HeaderId::Authority, host.as_bytes());
+    }
+    let path = match head.uri.scheme() {
+        // Refused as it stands.
+        Some(_) => head.uri.to_string(),
+        None => {
+            let path = head
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str());
+            super::server::merge_slashes(path)
+        }
+    };
+    request.set(HeaderId::Path, path.as_bytes());
     request.set(HeaderId::Method, head.method.as_str().as_bytes());
     request.set(HeaderId::Scheme, b"http");
     for (name, value) in &head.headers {

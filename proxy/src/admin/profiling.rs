@@ -30,7 +30,7 @@ pub fn heap_dump(_: &AdminState, _: &Params) -> Reply {
 
 /// Mutexes are not traced, and no flag makes them so.
 pub fn contention(_: &AdminState, _: &Params) -> Reply {
-    Reply::text("Mutex contention tracing is not enabled.\n")
+    Reply::text("The current build does not trace mutex contention.\n")
 }
 
 /// `?enable=y` or `?enable=n`, and nothing else.

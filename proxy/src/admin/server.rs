@@ -159,6 +159,8 @@ impl Server {
         open: &OpenConnection,
     ) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
+        let wrong = unroutable(&head);
+        let details = wrong.map_or("admin_filter_response", |(_, details)| details);
         let logs = &self.config.access_logs;
         let record = (!logs.is_empty()).then(|| {
             let address = self.state.local_address;
@@ -167,6 +169,7 @@ impl Server {
                 connection.clone(),
                 &head,
                 address,
+                details,
             ))
         });
         let mut active = self.stats.request(record);
@@ -181,8 +184,8 @@ impl Server {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             return Ok(active.answered(response));
         }
-        if let Some(response) = unroutable(&head, open) {
-            return Ok(active.answered(response));
+        if let Some((status, _)) = wrong {
+            return Ok(active.answered(empty(status, &head, open)));
         }
         let body = body_of(body).await;
         active.received(body.len());
@@ -265,15 +268,18 @@ impl Server {
     }
 }
 
-/// What Envoy's connection manager does not let through to the admin interface: no host, or a target that is no path.
-fn unroutable(head: &http::request::Parts, open: &OpenConnection) -> Option<Response<Body>> {
-    let status = if !head.headers.contains_key(header::HOST) {
-        StatusCode::BAD_REQUEST
-    } else if head.uri.scheme().is_some() || !head.uri.path().starts_with('/') {
-        StatusCode::NOT_FOUND
-    } else {
-        return None;
-    };
+/// What Envoy's connection manager does not let through to the admin interface, no host and a target that is no path: the
+/// status and the details that it is logged with.
+fn unroutable(head: &http::request::Parts) -> Option<(StatusCode, &'static str)> {
+    if !head.headers.contains_key(header::HOST) {
+        return Some((StatusCode::BAD_REQUEST, "missing_host_header"));
+    }
+    let is_path = head.uri.scheme().is_none() && head.uri.path().starts_with('/');
+    (!is_path).then_some((StatusCode::NOT_FOUND, "absolute_path_rejected"))
+}
+
+/// An answer of a status alone.
+fn empty(status: StatusCode, head: &http::request::Parts, open: &OpenConnection) -> Response<Body> {
     let mut response = Response::new(Body::from(String::new()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -284,7 +290,7 @@ fn unroutable(head: &http::request::Parts, open: &OpenConnection) -> Option<Resp
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    Some(response)
+    response
 }
 
 /// The client asks for the end of the connection after this answer.
