@@ -1,6 +1,8 @@
 //! What every `compile` is handed: the process-wide services, passed and never global.
 
-use crate::{access_log, local_info::LocalInfo, runtime::Runtime, stats::Store};
+use crate::{
+    access_log, local_info::LocalInfo, runtime::Runtime, stats::Store, token_bucket::SharedBuckets,
+};
 use std::sync::Arc;
 
 /// Built once by the binary. There is no other global state.
@@ -16,6 +18,8 @@ pub struct Context {
     pub runtime: Arc<Runtime>,
     /// Every log file of the process.
     pub log_manager: Arc<access_log::Manager>,
+    /// The token buckets that filters share.
+    pub shared_buckets: SharedBuckets,
 }
 
 impl Context {
@@ -37,6 +41,7 @@ impl Default for Context {
             local_info: LocalInfo::default(),
             runtime: Arc::default(),
             log_manager: Arc::default(),
+            shared_buckets: SharedBuckets::default(),
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use crate::{ConfigError, error::ConfigResult};
 use envoy_api::pb::envoy::r#type::v3::TokenBucket as Proto;
+use parking_lot::Mutex;
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -103,6 +107,34 @@ impl TokenBucket {
     }
 }
 
+/// Buckets that several filters share, by the key that they name and by what the bucket is like.
+#[derive(Debug, Default)]
+pub struct SharedBuckets(Mutex<Vec<Shared>>);
+
+/// Key, kind and bucket.
+type Shared = (Box<str>, BucketConfig, Weak<TokenBucket>);
+
+impl SharedBuckets {
+    /// A bucket of this kind: that of the key, or one of its own without a key. It lives as long as somebody uses it.
+    pub fn get(&self, key: &str, config: BucketConfig) -> Arc<TokenBucket> {
+        let new = || Arc::new(TokenBucket::new(config));
+        if key.is_empty() {
+            return new();
+        }
+        let mut buckets = self.0.lock();
+        buckets.retain(|(.., bucket)| bucket.strong_count() > 0);
+        let mut same = buckets
+            .iter()
+            .filter(|(k, c, _)| **k == *key && *c == config);
+        if let Some(bucket) = same.find_map(|(.., bucket)| bucket.upgrade()) {
+            return bucket;
+        }
+        let bucket = new();
+        buckets.push((key.into(), config, Arc::downgrade(&bucket)));
+        bucket
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -131,6 +163,23 @@ mod tests {
         assert!(!bucket.consume());
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert_eq!((bucket.remaining(), bucket.seconds_to_next()), (3, 0));
+    }
+
+    #[test]
+    fn a_bucket_is_shared_by_key_and_kind() {
+        let (shared, config) = (SharedBuckets::default(), bucket(1, 1, 500).config);
+        let first = shared.get("k", config);
+        assert!(Arc::ptr_eq(&first, &shared.get("k", config)));
+        let other = bucket(2, 1, 500).config;
+        for different in [
+            shared.get("", config),
+            shared.get("l", config),
+            shared.get("k", other),
+        ] {
+            assert!(!Arc::ptr_eq(&first, &different));
+        }
+        drop(first);
+        assert!(shared.get("k", config).consume());
     }
 
     #[test]

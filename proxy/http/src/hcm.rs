@@ -1,6 +1,7 @@
 //! The HTTP connection manager: one downstream connection, its requests in order, and its end.
 
 mod closing;
+mod network_filters;
 
 use crate::{
     codec::{
@@ -27,6 +28,7 @@ use outrigger_core::{
     access_log::AccessLogs,
     drain::{DrainDecision, DrainWatch},
     log_debug,
+    network_filter::{ConnectionFilters, Verdict},
     runtime::RuntimeFlag,
 };
 use outrigger_transport::Stream;
@@ -191,6 +193,10 @@ pub(crate) struct Connection {
     pub active_request: bool,
     /// What the log of the listener says beside bytes.
     pub summary: Summary,
+    /// The network filters in front, if there are any.
+    filters: Option<Box<dyn ConnectionFilters>>,
+    /// Bytes that they have been asked about.
+    asked: u64,
 }
 
 /// What the wait for a request ended with.
@@ -201,11 +207,18 @@ enum Next {
     Error(RequestError),
     HeaderTimeout,
     End(Close),
+    /// A network filter ends the connection, after this time.
+    Refused(Duration),
 }
 
 impl HttpConnectionManager {
-    /// Serves one connection until it ends.
-    pub async fn serve(self: Arc<Self>, stream: Stream, info: Arc<ConnectionInfo>) {
+    /// Serves one connection until it ends. `filters` are the network filters in front.
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: Stream,
+        info: Arc<ConnectionInfo>,
+        filters: Option<Box<dyn ConnectionFilters>>,
+    ) {
         let codec = ServerConnection::new(
             stream,
             self.http1.clone(),
@@ -215,6 +228,12 @@ impl HttpConnectionManager {
         self.stats.downstream_cx_total.inc();
         self.stats.downstream_cx_active.inc();
         let mut connection = Connection::new(self, info, Codec::Http1(codec));
+        connection.filters = filters;
+        if let Verdict::Close(delay) =
+            connection.ask(|filters, info| filters.on_new_connection(info))
+        {
+            return network_filters::wait(delay).await;
+        }
         connection.duration_deadline = connection.max_duration_deadline();
         let _watch = connection.watch_drain().await;
         let close = connection.run().await;
@@ -242,6 +261,8 @@ impl Connection {
             remote_close: false,
             active_request: false,
             summary: Summary::default(),
+            filters: None,
+            asked: 0,
         }
     }
 
@@ -258,6 +279,11 @@ impl Connection {
             let next = self.next_request(&hcm, &mut messages).await;
             match next {
                 Next::End(close) => return close,
+                Next::Refused(delay) => {
+                    self.report_bytes();
+                    network_filters::wait(delay).await;
+                    return Close::Now;
+                }
                 // In a box: a connection of HTTP/1 pays nothing for it.
                 Next::Http2 => return Box::pin(http2::serve(self)).await,
                 _ => self.begin_request(),
@@ -270,9 +296,10 @@ impl Connection {
                     Next::Request(head) => stream.run(&head).await,
                     Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
                     Next::HeaderTimeout => stream.header_timeout().await,
-                    Next::Error(RequestError::Closed) | Next::End(_) | Next::Http2 => {
-                        stream.abandon()
-                    }
+                    Next::Error(RequestError::Closed)
+                    | Next::End(_)
+                    | Next::Refused(_)
+                    | Next::Http2 => stream.abandon(),
                 }
             };
             messages.give_back();
@@ -337,7 +364,7 @@ impl Connection {
                     idle_deadline = None;
                     hcm.stats.downstream_cx_idle_timeout.inc();
                     if self.counted.is_none() {
-                        self.summary.local_close_reason = "on_idle_timeout";
+                        self.summary.local_close_reason = "on_idle_timeout".into();
                     }
                 }
                 if self.counted.is_none() {
@@ -374,17 +401,21 @@ impl Connection {
         cx: &mut Context<'_>,
         messages: &mut Option<Box<Messages>>,
     ) -> Poll<Next> {
-        let gone = match ready!(self.codec.poll_protocol(cx)) {
-            Ok(Detected::Http1) => false,
-            Ok(Detected::Http2) => return Poll::Ready(Next::Http2),
-            Ok(Detected::Closed) | Err(_) => true,
-        };
-        if gone {
+        let detected = ready!(self.codec.poll_protocol(cx));
+        if let Ok(Detected::Closed) | Err(_) = detected {
             self.set_remote_close();
             return Poll::Ready(Next::End(Close::Now));
         }
+        if let Ok(Detected::Http2) = detected {
+            let refused = self.refused();
+            return Poll::Ready(refused.map_or(Next::Http2, Next::Refused));
+        }
         let head = &mut messages.get_or_insert_with(Messages::take).request;
-        match ready!(self.codec.poll_head(cx, head)) {
+        let head = self.codec.poll_head(cx, head);
+        if let Some(delay) = self.refused() {
+            return Poll::Ready(Next::Refused(delay));
+        }
+        match ready!(head) {
             Ok(Some(head)) => Poll::Ready(Next::Request(head)),
             Ok(None) => {
                 self.set_remote_close();
@@ -547,8 +578,10 @@ impl Drop for Connection {
 mod tests {
     use super::*;
 
+    type Filters = Option<Box<dyn ConnectionFilters>>;
+
     fn size_of_output<F>(
-        _: impl FnOnce(Arc<HttpConnectionManager>, Stream, Arc<ConnectionInfo>) -> F,
+        _: impl FnOnce(Arc<HttpConnectionManager>, Stream, Arc<ConnectionInfo>, Filters) -> F,
     ) -> usize {
         size_of::<F>()
     }

@@ -82,7 +82,7 @@ async fn proxied(buffer_limit: u32) -> (TcpStream, TcpListener, Arc<Context>) {
     let address: SocketAddr = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let (stream, _) = socket.accept().await.unwrap();
-        Box::pin(manager.serve(Stream::Tcp(stream), connection_info())).await;
+        Box::pin(manager.serve(Stream::Tcp(stream), connection_info(), None)).await;
     });
     let client = TcpStream::connect(address).await.unwrap();
     (client, upstream, context)

@@ -323,7 +323,7 @@ fn compile_chain(
             name: chain.name.as_str().into(),
             metadata: Metadata::compile(chain.metadata.as_ref()),
         }),
-        filter: network_filter::compile_chain(&chain.filters, build, lent)?,
+        filters: network_filter::compile_chain(&chain.filters, build, lent)?,
     }))
 }
 

@@ -243,14 +243,14 @@ impl Chosen {
         };
         let open = Open::new(listener, assigned, origin.start);
         let listener = &open.listener;
-        let Some(filter) = &chain.filter else {
+        let Some(filters) = &chain.filters else {
             return origin.log_unserved(listener, Some(&chain), Unserved::NoFilters);
         };
         let id = listener.clusters.next_connection_id();
         let connection = origin.connection(id, listener, Some(&chain));
         log_debug!("conn_handler", &*connection => "new connection from {remote}");
         drop(origin);
-        filter
+        filters
             .serve(stream, connection, &listener.access_logs)
             .await;
     }

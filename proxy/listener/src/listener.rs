@@ -5,7 +5,7 @@ use crate::{
     directory::Directory,
     filter_chain::{MatchInput, MatchTree},
     limit::ConnectionLimit,
-    network_filter::NetworkFilter,
+    network_filter::FilterStack,
     stats::{ListenerStats, WorkerStats},
 };
 use outrigger_core::{
@@ -59,7 +59,7 @@ pub(crate) struct ListenAddress {
 pub struct FilterChain {
     pub info: Arc<FilterChainInfo>,
     /// `None`: there is no filter, and connections are closed.
-    pub(crate) filter: Option<NetworkFilter>,
+    pub(crate) filters: Option<FilterStack>,
 }
 
 impl Listener {

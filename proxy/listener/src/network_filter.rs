@@ -1,6 +1,6 @@
 //! The network filters of a filter chain. This is where the two sides of floor 5 meet: TCP and HTTP.
 //!
-//! A further filter is a variant here, an arm in each match, and nothing else.
+//! A further filter is a variant here or in [`ReadFilter`], an arm in each match, and nothing else.
 
 use crate::log::Session;
 use envoy_api::{
@@ -8,30 +8,55 @@ use envoy_api::{
     pb::envoy::{
         config::listener::v3::{Filter, filter::ConfigType},
         extensions::filters::network::{
-            direct_response::v3::Config as DirectResponseProto,
+            connection_limit::v3::ConnectionLimit as ConnectionLimitProto,
+            direct_response::v3::Config as DirectResponseProto, echo::v3::Echo as EchoProto,
             http_connection_manager::v3::HttpConnectionManager as HttpProto,
+            local_ratelimit::v3::LocalRateLimit as LocalRateLimitProto,
+            rbac::v3::Rbac as RbacProto, set_filter_state::v3::Config as SetFilterStateProto,
+            sni_cluster::v3::SniCluster as SniClusterProto,
             tcp_proxy::v3::TcpProxy as TcpProxyProto,
         },
     },
     prost_types::Any,
     type_name,
 };
-use outrigger_core::{ConfigError, ConnectionInfo, access_log::AccessLogs, error::ConfigResult};
+use outrigger_core::{
+    ConfigError, ConnectionInfo, access_log::AccessLogs, error::ConfigResult,
+    network_filter::ConnectionFilters,
+};
 use outrigger_http::{HttpConnectionManager, ListenerContext};
-use outrigger_network::{DirectResponse, TcpProxy};
+use outrigger_network::{
+    ConnectionLimit, DirectResponse, LocalRateLimit, Rbac, ReadFilter, ReadFilters, SetFilterState,
+    TcpProxy, echo,
+};
 use outrigger_transport::Stream;
 use outrigger_upstream::BuildContext;
 use std::sync::Arc;
 
-/// One compiled network filter.
+/// The compiled filter that ends a chain: it owns the bytes.
 #[derive(Clone, Debug)]
 pub enum NetworkFilter {
     TcpProxy(Arc<TcpProxy>),
     DirectResponse(Arc<DirectResponse>),
+    Echo,
     Http(Arc<HttpConnectionManager>),
 }
 
-impl NetworkFilter {
+/// The compiled filters of a chain.
+#[derive(Debug)]
+pub(crate) struct FilterStack {
+    /// Those in front, in their order.
+    reads: Arc<[ReadFilter]>,
+    terminal: NetworkFilter,
+}
+
+/// One compiled network filter.
+enum Compiled {
+    Read(ReadFilter),
+    Terminal(NetworkFilter),
+}
+
+impl Compiled {
     fn compile(
         proto: &Filter,
         build: &BuildContext,
@@ -49,17 +74,42 @@ impl NetworkFilter {
             "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
                 decode::<TcpProxyProto>(any)
                     .and_then(|proto| TcpProxy::compile(&proto, build, listener.buffer_limit))
-                    .map(Self::TcpProxy)
+                    .map(|filter| Self::Terminal(NetworkFilter::TcpProxy(filter)))
             }
             "envoy.extensions.filters.network.direct_response.v3.Config" => {
                 decode::<DirectResponseProto>(any)
                     .and_then(|proto| DirectResponse::compile(&proto))
-                    .map(|filter| Self::DirectResponse(Arc::new(filter)))
+                    .map(|filter| Self::Terminal(NetworkFilter::DirectResponse(Arc::new(filter))))
+            }
+            "envoy.extensions.filters.network.echo.v3.Echo" => {
+                decode::<EchoProto>(any).map(|EchoProto {}| Self::Terminal(NetworkFilter::Echo))
+            }
+            "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit" => {
+                decode::<ConnectionLimitProto>(any)
+                    .and_then(|proto| ConnectionLimit::compile(&proto, &build.context))
+                    .map(|filter| Self::Read(ReadFilter::ConnectionLimit(filter)))
+            }
+            "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit" => {
+                decode::<LocalRateLimitProto>(any)
+                    .and_then(|proto| LocalRateLimit::compile(&proto, &build.context))
+                    .map(|filter| Self::Read(ReadFilter::LocalRateLimit(filter)))
+            }
+            "envoy.extensions.filters.network.rbac.v3.RBAC" => decode::<RbacProto>(any)
+                .and_then(|proto| Rbac::compile(&proto, &build.context))
+                .map(|filter| Self::Read(ReadFilter::Rbac(Box::new(filter)))),
+            "envoy.extensions.filters.network.set_filter_state.v3.Config" => {
+                decode::<SetFilterStateProto>(any)
+                    .and_then(|proto| SetFilterState::compile(&proto))
+                    .map(|filter| Self::Read(ReadFilter::SetFilterState(filter)))
+            }
+            "envoy.extensions.filters.network.sni_cluster.v3.SniCluster" => {
+                decode::<SniClusterProto>(any)
+                    .map(|SniClusterProto {}| Self::Read(ReadFilter::SniCluster))
             }
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
                 decode::<HttpProto>(any)
                     .and_then(|proto| HttpConnectionManager::compile(&proto, build, listener))
-                    .map(Self::Http)
+                    .map(|filter| Self::Terminal(NetworkFilter::Http(filter)))
             }
             other => Err(unknown(&proto.name, other)),
         }
@@ -67,38 +117,48 @@ impl NetworkFilter {
     }
 
     /// Envoy's name of the extension.
+    fn extension_name(&self) -> &'static str {
+        match self {
+            Self::Read(filter) => filter.extension_name(),
+            Self::Terminal(filter) => filter.extension_name(),
+        }
+    }
+}
+
+impl NetworkFilter {
+    /// Envoy's name of the extension.
     pub fn extension_name(&self) -> &'static str {
         match self {
             Self::TcpProxy(_) => "envoy.filters.network.tcp_proxy",
             Self::DirectResponse(_) => "envoy.filters.network.direct_response",
+            Self::Echo => "envoy.filters.network.echo",
             Self::Http(_) => "envoy.filters.network.http_connection_manager",
         }
     }
+}
 
-    /// It ends the chain: it owns the bytes.
-    fn is_terminal(&self) -> bool {
-        match self {
-            Self::TcpProxy(_) | Self::DirectResponse(_) | Self::Http(_) => true,
-        }
-    }
-
+impl FilterStack {
     /// Serves a connection to its end. `logs` are the listener's, which a connection manager has been given already.
-    pub(crate) async fn serve(
-        &self,
-        stream: Stream,
-        connection: Arc<ConnectionInfo>,
-        logs: &AccessLogs,
-    ) {
-        match self {
-            Self::TcpProxy(proxy) => {
+    pub async fn serve(&self, stream: Stream, connection: Arc<ConnectionInfo>, logs: &AccessLogs) {
+        let reads =
+            (!self.reads.is_empty()).then(|| Box::new(ReadFilters::new(self.reads.clone())));
+        match &self.terminal {
+            NetworkFilter::TcpProxy(proxy) => {
                 let mut session = Session::new(connection, Some(proxy), logs);
-                proxy.serve(stream, &mut session).await;
+                proxy.serve(stream, &mut session, reads).await;
             }
-            Self::DirectResponse(filter) => {
+            NetworkFilter::DirectResponse(filter) => {
                 let mut session = Session::new(connection, None, logs);
-                filter.serve(stream, &mut session).await;
+                filter.serve(stream, &mut session, reads).await;
             }
-            Self::Http(hcm) => Box::pin(hcm.clone().serve(stream, connection)).await,
+            NetworkFilter::Echo => {
+                let mut session = Session::new(connection, None, logs);
+                Box::pin(echo::serve(stream, &mut session, reads)).await;
+            }
+            NetworkFilter::Http(hcm) => {
+                let reads = reads.map(|reads| reads as Box<dyn ConnectionFilters>);
+                Box::pin(hcm.clone().serve(stream, connection, reads)).await;
+            }
         }
     }
 }
@@ -108,20 +168,29 @@ pub(crate) fn compile_chain(
     protos: &[Filter],
     build: &BuildContext,
     listener: &ListenerContext<'_>,
-) -> Result<Option<NetworkFilter>, ConfigError> {
-    let mut terminal = None;
+) -> Result<Option<FilterStack>, ConfigError> {
+    let mut reads = Vec::new();
     for (index, proto) in protos.iter().enumerate() {
-        let filter = NetworkFilter::compile(proto, build, listener).at_index("filters", index)?;
+        let filter = Compiled::compile(proto, build, listener).at_index("filters", index)?;
         let last = index + 1 == protos.len();
-        if filter.is_terminal() != last {
-            return Err(misplaced(&proto.name, &filter, last)).at_index("filters", index);
+        match filter {
+            Compiled::Terminal(terminal) if last => {
+                return Ok(Some(FilterStack {
+                    reads: reads.into(),
+                    terminal,
+                }));
+            }
+            Compiled::Read(filter) if !last => reads.push(filter),
+            misplaced => {
+                return Err(self::misplaced(&proto.name, &misplaced, last))
+                    .at_index("filters", index);
+            }
         }
-        terminal = Some(filter);
     }
-    Ok(terminal)
+    Ok(None)
 }
 
-fn misplaced(name: &str, filter: &NetworkFilter, last: bool) -> ConfigError {
+fn misplaced(name: &str, filter: &Compiled, last: bool) -> ConfigError {
     let extension = filter.extension_name();
     ConfigError::new(if last {
         format!(

@@ -78,6 +78,7 @@ impl TcpProxy {
                 TcpProxyStats::default(),
             ),
             route,
+            clusters: build.clusters.clone(),
             max_connect_attempts,
             backoff,
             idle_timeout,

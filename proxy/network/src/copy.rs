@@ -41,6 +41,14 @@ pub enum End {
     Failed(Side, io::Error),
 }
 
+/// What a relay has to tell.
+#[derive(Debug)]
+pub enum Event {
+    End(End),
+    /// Bytes, or the end, have come from downstream and are held: somebody wants to be asked first.
+    Held,
+}
+
 /// Counters that one direction keeps up to date.
 #[derive(Clone, Copy, Debug)]
 pub struct Meters<'a> {
@@ -69,8 +77,18 @@ pub struct Direction<'a> {
     /// Bytes that came in large reads, without a small one between them.
     bulk: usize,
     state: State,
+    gate: Gate,
+    /// What has been read for somebody to be asked about.
+    held: Option<(Box<[u8]>, usize)>,
     pub bytes_read: u64,
     pub bytes_written: u64,
+}
+
+/// Whether somebody is to be asked before bytes go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Asks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +111,8 @@ struct Pending {
 enum Fault {
     Reader(io::Error),
     Writer(io::Error),
+    /// None did: see [`Event::Held`].
+    Held,
 }
 
 impl<'a> Direction<'a> {
@@ -116,9 +136,16 @@ impl<'a> Direction<'a> {
             waiting: 0,
             bulk: 0,
             state: State::Open,
+            gate: Gate::Open,
+            held: None,
             bytes_read: 0,
             bytes_written: 0,
         }
+    }
+
+    /// Whether the next bytes are held until somebody has been asked. What is held already goes on.
+    pub fn hold(&mut self, hold: bool) {
+        self.gate = if hold { Gate::Asks } else { Gate::Open };
     }
 
     /// Ready once FIN has been passed on.
@@ -134,8 +161,14 @@ impl<'a> Direction<'a> {
                 break;
             }
             ready!(self.poll_pending(cx, to))?;
+            if let Some((buffer, n)) = self.held.take() {
+                self.forward(cx, to, buffer, n)?;
+                continue;
+            }
             match self.state {
-                State::Open if self.bulk >= BULK && self.splice_limit != 0 => {
+                State::Open
+                    if self.bulk >= BULK && self.splice_limit != 0 && self.gate == Gate::Open =>
+                {
                     ready!(self.poll_splice(cx, from, to))?;
                 }
                 State::Open => ready!(self.poll_chunk(cx, from, to))?,
@@ -174,7 +207,7 @@ impl<'a> Direction<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads into the worker's buffer and writes from it; takes the buffer along only if the writer refuses.
+    /// Reads into the worker's buffer and writes from it.
     fn poll_chunk(
         &mut self,
         cx: &mut Context<'_>,
@@ -197,14 +230,32 @@ impl<'a> Direction<'a> {
         if n == 0 {
             scratch::give(buffer);
             self.state = State::Ending;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(match self.gate {
+                Gate::Open => Ok(()),
+                Gate::Asks => Err(Fault::Held),
+            });
         }
         self.count_read(n);
+        if self.gate == Gate::Asks {
+            self.held = Some((buffer, n));
+            return Poll::Ready(Err(Fault::Held));
+        }
+        Poll::Ready(self.forward(cx, to, buffer, n))
+    }
+
+    /// Writes what has been read; takes the buffer along only if the writer refuses.
+    fn forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Stream,
+        buffer: Box<[u8]>,
+        n: usize,
+    ) -> Result<(), Fault> {
         let written = match poll_write(cx, to, buffer.get(..n).unwrap_or_default()) {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(error)) => {
                 scratch::give(buffer);
-                return Poll::Ready(Err(Fault::Writer(error)));
+                return Err(Fault::Writer(error));
             }
             Poll::Pending => 0,
         };
@@ -215,7 +266,7 @@ impl<'a> Direction<'a> {
             self.pause(n - written);
             self.pending = Some(Pending::new(buffer, written, n));
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 }
 
@@ -364,37 +415,36 @@ impl Relay<'_> {
         .fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
-    /// Moves what can be moved. Ready at the end of the connection.
+    /// Moves what can be moved. Ready at the end of the connection, or where somebody is to be asked.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         downstream: &mut Stream,
         upstream: &mut Stream,
-    ) -> Poll<End> {
+    ) -> Poll<Event> {
+        let failed = |side, error| Poll::Ready(Event::End(End::Failed(side, error)));
         use Side::{Downstream, Upstream};
         let mut last = Upstream;
         if self.up.state != State::Done {
             match self.up.poll(cx, downstream, upstream) {
-                Poll::Ready(Err(Fault::Reader(e))) => {
-                    return Poll::Ready(End::Failed(Downstream, e));
-                }
-                Poll::Ready(Err(Fault::Writer(e))) => return Poll::Ready(End::Failed(Upstream, e)),
+                Poll::Ready(Err(Fault::Held)) => return Poll::Ready(Event::Held),
+                Poll::Ready(Err(Fault::Reader(e))) => return failed(Downstream, e),
+                Poll::Ready(Err(Fault::Writer(e))) => return failed(Upstream, e),
                 Poll::Ready(Ok(())) => last = Downstream,
                 Poll::Pending => {}
             }
         }
         if self.down.state != State::Done {
             match self.down.poll(cx, upstream, downstream) {
-                Poll::Ready(Err(Fault::Reader(e))) => return Poll::Ready(End::Failed(Upstream, e)),
-                Poll::Ready(Err(Fault::Writer(e))) => {
-                    return Poll::Ready(End::Failed(Downstream, e));
-                }
+                Poll::Ready(Err(Fault::Held)) => return Poll::Ready(Event::Held),
+                Poll::Ready(Err(Fault::Reader(e))) => return failed(Upstream, e),
+                Poll::Ready(Err(Fault::Writer(e))) => return failed(Downstream, e),
                 Poll::Ready(Ok(())) => last = Upstream,
                 Poll::Pending => {}
             }
         }
         if self.up.state == State::Done && self.down.state == State::Done {
-            Poll::Ready(End::Finished(last))
+            Poll::Ready(Event::End(End::Finished(last)))
         } else {
             Poll::Pending
         }

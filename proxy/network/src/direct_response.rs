@@ -1,5 +1,6 @@
 //! `envoy.filters.network.direct_response`: the same bytes for everyone, and then the end of the connection.
 
+use crate::filter::{self, ReadFilters};
 use envoy_api::pb::envoy::extensions::filters::network::direct_response::v3::Config as Proto;
 use outrigger_core::{ConfigError, StreamInfo, data_source, error::ConfigResult};
 use outrigger_transport::Stream;
@@ -28,7 +29,16 @@ impl DirectResponse {
     }
 
     /// Answers one connection. What the client sends is dropped.
-    pub async fn serve(&self, mut stream: Stream, info: &mut StreamInfo) {
+    pub async fn serve(
+        &self,
+        mut stream: Stream,
+        info: &mut StreamInfo,
+        mut filters: Option<Box<ReadFilters>>,
+    ) {
+        if !filter::admit(filters.as_deref_mut(), info).await {
+            info.timing.complete = Some(info.elapsed());
+            return;
+        }
         info.details = Cow::Borrowed("direct_response");
         info.body_bytes_sent = self.response.len() as u64;
         // A client that has gone, or that does not read, gets nothing more in either case.

@@ -8,8 +8,57 @@ use outrigger_core::field::{
 const TCP_TUNNEL: &str = "tunnelling TCP over HTTP is not supported";
 const SUBSETS: &str = "load balancer subsets are not supported";
 
-/// `tcp_proxy` and `direct_response`.
+const NO_MATCHER: &str = "use rules; a matcher that cannot be evaluated would let somebody in";
+
+/// All network filters but the HTTP connection manager.
 pub const FIELDS: &[Message] = &[
+    Message {
+        name: "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+        fields: &[
+            ("stat_prefix", USED),
+            ("max_connections", USED),
+            ("delay", USED),
+            ("runtime_enabled", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.echo.v3.Echo",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+        fields: &[
+            ("stat_prefix", USED),
+            ("token_bucket", USED),
+            ("runtime_enabled", USED),
+            ("share_key", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.rbac.v3.RBAC",
+        fields: &[
+            ("rules", USED),
+            ("matcher", Rejected(NO_MATCHER)),
+            ("shadow_rules", USED),
+            ("shadow_matcher", Rejected(NO_MATCHER)),
+            ("shadow_rules_stat_prefix", USED),
+            ("stat_prefix", USED),
+            ("enforcement_type", USED),
+            ("delay_deny", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.set_filter_state.v3.Config",
+        fields: &[
+            ("on_new_connection", USED),
+            ("on_downstream_tls_handshake", USED),
+            ("on_downstream_data", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.sni_cluster.v3.SniCluster",
+        fields: &[],
+    },
     Message {
         name: "envoy.extensions.filters.network.direct_response.v3.Config",
         fields: &[("response", USED)],

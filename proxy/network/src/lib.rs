@@ -3,7 +3,9 @@
 mod config;
 mod copy;
 mod direct_response;
+pub mod echo;
 pub mod fields;
+mod filter;
 mod log;
 mod scratch;
 mod splice;
@@ -12,5 +14,6 @@ mod tcp_proxy;
 mod timer;
 
 pub use direct_response::DirectResponse;
+pub use filter::{ConnectionLimit, LocalRateLimit, Rbac, ReadFilter, ReadFilters, SetFilterState};
 pub use stats::TcpProxyStats;
 pub use tcp_proxy::TcpProxy;

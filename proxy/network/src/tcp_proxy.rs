@@ -3,15 +3,21 @@
 //! It connects at once and reads nothing from downstream until then. It must never touch the bytes.
 
 use crate::{
-    copy::{Direction, End, Meters, Relay, Side},
+    copy::{Direction, End, Event, Meters, Relay, Side},
+    filter::{self, ReadFilters},
     log::Log,
     stats::TcpProxyStats,
     timer::{Expired, Ticks, Timer},
 };
-use outrigger_core::{ResponseFlag, Slot, StreamInfo, log_debug, stream_info::DetectedCloseType};
+use outrigger_core::{
+    ResponseFlag, Slot, StreamInfo, log_debug,
+    network_filter::{ConnectionFilters, Verdict},
+    stream_info::{DetectedCloseType, FilterState},
+};
 use outrigger_transport::Stream;
 use outrigger_upstream::{
-    CloseReason, Cluster, FailureReason, LbContext, PoolFailure, Priority, TcpConnection,
+    CloseReason, Cluster, ClusterManager, FailureReason, LbContext, PoolFailure, Priority,
+    TcpConnection,
 };
 use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{sleep, sleep_until, timeout_at};
@@ -21,6 +27,8 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 pub struct TcpProxy {
     pub(crate) stats: Arc<TcpProxyStats>,
     pub(crate) route: Route,
+    /// For the name of a cluster that a filter has left.
+    pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) max_connect_attempts: u32,
     /// Without it an attempt follows the one before at once.
     pub(crate) backoff: Option<Backoff>,
@@ -95,17 +103,29 @@ struct Connected {
     connection: TcpConnection,
 }
 
+/// Envoy's `PerConnectionCluster`: the filter state that names the cluster in place of the configuration.
+pub(crate) const CLUSTER_STATE: &str = "envoy.tcp_proxy.cluster";
+
 const MAX_DURATION: &str = "max_connection_duration_reached";
 const IDLE_TIMEOUT: &str = "tcp_session_idle_timeout";
 
 impl TcpProxy {
     /// Serves one connection to its end; `info` then says how it went.
-    pub async fn serve(&self, mut downstream: Stream, info: &mut StreamInfo) {
+    pub async fn serve(
+        &self,
+        mut downstream: Stream,
+        info: &mut StreamInfo,
+        mut filters: Option<Box<ReadFilters>>,
+    ) {
         self.stats.downstream_cx_total.inc();
         log_debug!("filter", &*info.connection => "new tcp proxy session");
         // As in Envoy, even where no upstream connection will be made.
         info.upstream.detected_close_type = Some(DetectedCloseType::Normal);
         self.log.start(info);
+        if !filter::admit(filters.as_deref_mut(), info).await {
+            info.timing.complete = Some(info.elapsed());
+            return;
+        }
         let mut ticks = self.log.ticks();
         let end = self.max_duration.map(|max| info.start + self.jittered(max));
         let connecting = self.connect(info, &mut ticks);
@@ -117,7 +137,9 @@ impl TcpProxy {
             Ok(Ok(connected)) => {
                 self.log.connected(info);
                 let timer = Timer::new(self.idle_timeout, end, ticks);
-                self.relay(&mut downstream, connected, timer, info).await;
+                let filters = filters.as_deref_mut();
+                self.relay(&mut downstream, connected, timer, info, filters)
+                    .await;
             }
             Ok(Err(failure)) => {
                 info.downstream_local_close_reason = Cow::Borrowed(failure.close_reason());
@@ -152,7 +174,11 @@ impl TcpProxy {
         info: &mut StreamInfo,
         ticks: &mut Option<Ticks>,
     ) -> Result<Connected, Failure> {
-        let Some(cluster) = self.route.pick() else {
+        let named = match info.filter_state.get(CLUSTER_STATE) {
+            Some(FilterState::String(name)) => Some(self.clusters.get(name)),
+            _ => None,
+        };
+        let Some(cluster) = named.unwrap_or_else(|| self.route.pick()) else {
             self.stats.downstream_cx_no_route.inc();
             info.set_flag(ResponseFlag::NoClusterFound);
             return Err(Failure::NoRoute);
@@ -215,12 +241,16 @@ impl TcpProxy {
         connected: Connected,
         mut timer: Timer,
         info: &mut StreamInfo,
+        mut filters: Option<&mut ReadFilters>,
     ) {
         let Connected {
             cluster,
             mut connection,
         } = connected;
         let mut relay = self.new_relay(&cluster);
+        relay
+            .up
+            .hold(filters.as_ref().is_some_and(|filters| filters.want_data()));
         let upstream = &mut connection.stream;
         let mut sleep = pin!(sleep_until(timer.next().unwrap_or(info.start)));
         let outcome = loop {
@@ -233,7 +263,19 @@ impl TcpProxy {
                     .map(Err)
             });
             match event.await {
-                Ok(end) => break Ok(end),
+                Ok(Event::End(end)) => break Ok(Some(end)),
+                Ok(Event::Held) => {
+                    let verdict = filters.as_mut().map(|filters| filters.on_data(info));
+                    if let Some(Verdict::Close(delay)) = verdict {
+                        filter::wait(delay).await;
+                        info.upstream.local_close_reason =
+                            info.downstream_local_close_reason.clone();
+                        break Ok(None);
+                    }
+                    relay
+                        .up
+                        .hold(filters.as_ref().is_some_and(|filters| filters.want_data()));
+                }
                 Err(Expired::Log) => {
                     note_bytes(info, &relay);
                     self.log.periodic(info);
@@ -243,7 +285,8 @@ impl TcpProxy {
         };
         note_bytes(info, &relay);
         let reason = match outcome {
-            Ok(end) => finish(end, downstream, &connection.stream, info),
+            Ok(Some(end)) => finish(end, downstream, &connection.stream, info),
+            Ok(None) => CloseReason::Local,
             Err(expired) => {
                 self.expire(expired, info);
                 CloseReason::Local

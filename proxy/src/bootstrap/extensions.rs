@@ -81,6 +81,36 @@ const EXTENSIONS: &[Extension] = &[
     ),
     extension(
         "envoy.filters.network",
+        "envoy.filters.network.connection_limit",
+        "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.echo",
+        "envoy.extensions.filters.network.echo.v3.Echo",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.local_ratelimit",
+        "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.rbac",
+        "envoy.extensions.filters.network.rbac.v3.RBAC",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.set_filter_state",
+        "envoy.extensions.filters.network.set_filter_state.v3.Config",
+    ),
+    extension(
+        "envoy.filters.network",
+        "envoy.filters.network.sni_cluster",
+        "envoy.extensions.filters.network.sni_cluster.v3.SniCluster",
+    ),
+    extension(
+        "envoy.filters.network",
         "envoy.filters.network.tcp_proxy",
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     ),

@@ -74,6 +74,7 @@ pub fn context(
         local_info,
         runtime: Arc::new(runtime),
         log_manager: Arc::new(Manager::new(logs, &stats)),
+        shared_buckets: Default::default(),
         stats: Arc::new(stats),
     }))
 }

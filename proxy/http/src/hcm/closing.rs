@@ -60,7 +60,7 @@ impl Connection {
         .await;
         if timed_out {
             log_debug!("connection", &*self.info => "triggered delayed close");
-            self.summary.local_close_reason = "triggered_delayed_close_timeout";
+            self.summary.local_close_reason = "triggered_delayed_close_timeout".into();
             self.hcm.stats.downstream_cx_delayed_close_timeout.inc();
         }
     }

@@ -193,7 +193,7 @@ impl ActiveStream<'_> {
         if self.connection.drain != DrainState::Closing {
             return None;
         }
-        self.connection.summary.local_close_reason = "deferred_close_on_drained_connection";
+        self.connection.summary.local_close_reason = "deferred_close_on_drained_connection".into();
         Some(self.close())
     }
 

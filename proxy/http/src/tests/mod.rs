@@ -92,7 +92,10 @@ impl Proxy {
     /// A client's connection, and the task that serves it.
     fn connect_aborting(&self) -> (Peer<UnixStream>, AbortHandle) {
         let (near, far) = UnixStream::pair().unwrap();
-        let serving = self.hcm.clone().serve(Stream::Unix(far), connection_info());
+        let serving = self
+            .hcm
+            .clone()
+            .serve(Stream::Unix(far), connection_info(), None);
         (Peer::new(near), tokio::spawn(serving).abort_handle())
     }
 

@@ -108,7 +108,7 @@ impl Setup {
         let served = tokio::spawn(async move {
             let (start_time, start) = (connection.start_time, connection.start);
             let mut info = StreamInfo::new(connection, start_time, start, 1);
-            proxy.serve(Stream::Tcp(stream), &mut info).await;
+            proxy.serve(Stream::Tcp(stream), &mut info, None).await;
             info
         });
         Session {
@@ -408,7 +408,7 @@ async fn the_future_of_a_session_is_small() {
     assert!(read_all(&mut client).await.is_empty());
     let mut info = served.await.unwrap();
     let proxy = TcpProxy::compile(&proto("c"), &setup.build, 0).unwrap();
-    let size = size_of_val(&proxy.serve(Stream::Tcp(client), &mut info));
+    let size = size_of_val(&proxy.serve(Stream::Tcp(client), &mut info, None));
     assert!(size <= 2048, "{size}");
 }
 

@@ -1,30 +1,37 @@
 //! Envoy's RBAC engine: policies in the order of their names, the first that matches counts.
 
 use super::{permission::Permission, principal::Principal};
-use crate::{route::RouteMatch, stream::ActiveStream};
+use crate::{
+    ConfigError, HeaderMap, StreamInfo, error::ConfigResult, metadata::Metadata, stats::Counter,
+};
 use envoy_api::{
-    pb::envoy::config::rbac::v3::{Policy as PolicyProto, Rbac as Proto, rbac::Action},
+    pb::envoy::config::{
+        core::v3::TypedExtensionConfig,
+        rbac::v3::{Policy as PolicyProto, Rbac as Proto, rbac::Action},
+    },
     prost_types::{Struct, Value, value::Kind},
 };
-use outrigger_core::{ConfigError, HeaderMap, StreamInfo, error::ConfigResult, stats::Counter};
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// What rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    pub request: &'a HeaderMap,
+    /// `None` on a connection that is no HTTP.
+    pub request: Option<&'a HeaderMap>,
     pub info: &'a StreamInfo,
-    pub route: Option<&'a RouteMatch>,
+    /// `None` where there is no route.
+    pub route_metadata: Option<&'a Metadata>,
 }
 
-impl<'a> Input<'a> {
-    pub fn of(stream: &'a ActiveStream<'_>) -> Self {
-        Self {
-            request: &stream.messages.request,
-            info: &stream.info,
-            route: stream.route.as_ref(),
-        }
-    }
+/// Compiles the extension of a `uri_template`; a connection without paths has none.
+pub type CompileTemplate = fn(&TypedExtensionConfig) -> Result<Arc<dyn UriTemplate>, ConfigError>;
+
+/// A compiled `uri_template`.
+pub trait UriTemplate: fmt::Debug + Send + Sync {
+    fn is_match(&self, path: &[u8]) -> bool;
 }
 
 /// Whether the rules are enforced, or only show what they would do.
@@ -65,14 +72,21 @@ pub struct Verdict<'a> {
 }
 
 impl Engine {
-    /// `prefix` stands before the names of the metadata's fields.
-    pub fn compile(proto: &Proto, mode: Mode, prefix: &str) -> Result<Self, ConfigError> {
+    /// `prefix` stands before the names of the metadata's fields. Without `templates` the rules are those of a connection,
+    /// which has no request to look at.
+    pub fn compile(
+        proto: &Proto,
+        mode: Mode,
+        prefix: &str,
+        templates: Option<CompileTemplate>,
+    ) -> Result<Self, ConfigError> {
         let action = proto.action();
         let mut named: Vec<_> = proto.policies.iter().collect();
         named.sort_unstable_by_key(|(name, _)| *name);
         let policies = named.into_iter().map(|(name, policy)| {
             let metadata = metadata(mode, prefix, Some(name), action != Action::Deny);
-            Policy::compile(name, policy, metadata).map_err(|e| e.at(&format!("policies[{name}]")))
+            Policy::compile(name, policy, metadata, templates)
+                .map_err(|e| e.at(&format!("policies[{name}]")))
         });
         Ok(Self {
             action,
@@ -101,16 +115,19 @@ impl Policy {
         name: &str,
         proto: &PolicyProto,
         metadata: Arc<Struct>,
+        templates: Option<CompileTemplate>,
     ) -> Result<Self, ConfigError> {
         let permissions = proto.permissions.iter().enumerate();
         let principals = proto.principals.iter().enumerate();
         Ok(Self {
             name: name.into(),
             permissions: permissions
-                .map(|(i, rule)| Permission::compile(rule).at_index("permissions", i))
+                .map(|(i, rule)| Permission::compile(rule, templates).at_index("permissions", i))
                 .collect::<Result<_, _>>()?,
             principals: principals
-                .map(|(i, id)| Principal::compile(id).at_index("principals", i))
+                .map(|(i, id)| {
+                    Principal::compile(id, templates.is_some()).at_index("principals", i)
+                })
                 .collect::<Result<_, _>>()?,
             metadata,
             counter: OnceLock::new(),

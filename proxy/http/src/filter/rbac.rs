@@ -1,19 +1,26 @@
 //! `envoy.filters.http.rbac`: lets a request pass or answers 403, as its policies say. What cannot be decided never lets
 //! anybody in: rules that this version does not have are refused with the configuration.
 
-mod engine;
-mod permission;
-mod principal;
-mod sourced_metadata;
-
-use self::engine::{Engine, Input, Mode, Policy, Verdict};
 use super::{Decision, FilterContext, Instance};
-use crate::{local_reply::LocalReply, route::FilterOverride, stream::ActiveStream};
+use crate::{
+    local_reply::LocalReply,
+    route::{FilterOverride, PathTemplate},
+    stream::ActiveStream,
+};
 use envoy_api::{
-    pb::envoy::extensions::filters::http::rbac::v3::{Rbac as Proto, RbacPerRoute},
+    pb::envoy::{
+        config::core::v3::TypedExtensionConfig,
+        extensions::filters::http::rbac::v3::{Rbac as Proto, RbacPerRoute},
+    },
     prost_types::{Value, value::Kind},
 };
-use outrigger_core::{ConfigError, error::ConfigResult, stat_group, stats::Store};
+use outrigger_core::{
+    ConfigError,
+    error::ConfigResult,
+    rbac::{Engine, Input, Mode, Policy, UriTemplate, Verdict},
+    stat_group,
+    stats::Store,
+};
 use std::sync::Arc;
 
 stat_group! {
@@ -67,7 +74,7 @@ impl Rules {
         let engine = |rules: &Option<_>, mode, prefix| {
             let rules = rules.as_ref();
             rules
-                .map(|rules| Engine::compile(rules, mode, prefix))
+                .map(|rules| Engine::compile(rules, mode, prefix, Some(template)))
                 .transpose()
         };
         Ok(Self {
@@ -108,7 +115,7 @@ impl Rbac {
         let rules = own.unwrap_or(&self.rules);
         // The shadow rules come first: the others may look at what they leave behind.
         if let Some(shadow) = &rules.shadow {
-            let verdict = shadow.judge(Input::of(stream));
+            let verdict = shadow.judge(input(stream));
             let (counter, what) = match verdict.allowed {
                 true => (&self.shadow_stats.shadow_allowed, "shadow_allowed"),
                 false => (&self.shadow_stats.shadow_denied, "shadow_denied"),
@@ -123,7 +130,7 @@ impl Rbac {
         let Some(enforced) = &rules.enforced else {
             return Decision::Continue;
         };
-        let verdict = enforced.judge(Input::of(stream));
+        let verdict = enforced.judge(input(stream));
         let (counter, what) = match verdict.allowed {
             true => (&self.stats.allowed, "allowed"),
             false => (&self.stats.denied, "denied"),
@@ -160,4 +167,23 @@ fn denied(policy: Option<&Policy>) -> LocalReply {
     let name = policy.map_or("none", |policy| &policy.name);
     let details = format!("rbac_access_denied_matched_policy[{name}]");
     LocalReply::new(403, "RBAC: access denied", details)
+}
+
+fn input<'a>(stream: &'a ActiveStream<'_>) -> Input<'a> {
+    let route = stream.route.as_ref();
+    Input {
+        request: Some(&stream.messages.request),
+        info: &stream.info,
+        route_metadata: route.map(|found| &found.route.info.metadata),
+    }
+}
+
+fn template(config: &TypedExtensionConfig) -> Result<Arc<dyn UriTemplate>, ConfigError> {
+    Ok(Arc::new(PathTemplate::compile_policy(config)?))
+}
+
+impl UriTemplate for PathTemplate {
+    fn is_match(&self, path: &[u8]) -> bool {
+        PathTemplate::is_match(self, path)
+    }
 }

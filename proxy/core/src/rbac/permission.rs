@@ -1,18 +1,20 @@
 //! What a request does: `rbac.v3.Permission`.
 
-use super::engine::Input;
-use super::sourced_metadata::SourcedMetadata;
-use crate::route::PathTemplate;
-use envoy_api::pb::envoy::config::rbac::v3::{
-    Permission as Proto,
-    permission::{Rule, Set},
+use super::{
+    engine::{CompileTemplate, Input, UriTemplate},
+    needs_request,
+    sourced_metadata::SourcedMetadata,
 };
-use outrigger_core::{
+use crate::{
     ConfigError, HeaderId,
     error::{ConfigResult, required},
     matcher::{CidrRange, HeaderMatcher, MetadataMatcher, PathMatcher, StringMatcher},
 };
-use std::ops::Range;
+use envoy_api::pb::envoy::config::rbac::v3::{
+    Permission as Proto,
+    permission::{Rule, Set},
+};
+use std::{ops::Range, sync::Arc};
 
 #[derive(Debug)]
 pub enum Permission {
@@ -28,22 +30,23 @@ pub enum Permission {
     SourcedMetadata(SourcedMetadata),
     Not(Box<Permission>),
     RequestedServerName(StringMatcher),
-    UriTemplate(PathTemplate),
+    UriTemplate(Arc<dyn UriTemplate>),
 }
 
 impl Permission {
     #[allow(deprecated)]
-    pub fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+    pub fn compile(proto: &Proto, templates: Option<CompileTemplate>) -> Result<Self, ConfigError> {
         let set = |set: &Set| -> Result<Box<[Self]>, ConfigError> {
             let rules = set.rules.iter().enumerate();
             rules
-                .map(|(i, rule)| Self::compile(rule).at_index("rules", i))
+                .map(|(i, rule)| Self::compile(rule, templates).at_index("rules", i))
                 .collect()
         };
         Ok(match required(proto.rule.as_ref(), "rule")? {
             Rule::AndRules(rules) => Self::And(set(rules).at("and_rules")?),
             Rule::OrRules(rules) => Self::Or(set(rules).at("or_rules")?),
             Rule::Any(_) => Self::Any,
+            Rule::Header(_) if templates.is_none() => return Err(needs_request("header")),
             Rule::Header(matcher) => Self::Header(HeaderMatcher::compile(matcher).at("header")?),
             Rule::UrlPath(matcher) => Self::UrlPath(PathMatcher::compile(matcher).at("url_path")?),
             Rule::DestinationIp(range) => {
@@ -74,13 +77,16 @@ impl Permission {
             Rule::SourcedMetadata(matcher) => {
                 Self::SourcedMetadata(SourcedMetadata::compile(matcher).at("sourced_metadata")?)
             }
-            Rule::NotRule(rule) => Self::Not(Box::new(Self::compile(rule).at("not_rule")?)),
+            Rule::NotRule(rule) => {
+                Self::Not(Box::new(Self::compile(rule, templates).at("not_rule")?))
+            }
             Rule::RequestedServerName(matcher) => Self::RequestedServerName(
                 StringMatcher::compile(matcher).at("requested_server_name")?,
             ),
-            Rule::UriTemplate(config) => {
-                Self::UriTemplate(PathTemplate::compile_policy(config).at("uri_template")?)
-            }
+            Rule::UriTemplate(config) => match templates {
+                Some(compile) => Self::UriTemplate(compile(config).at("uri_template")?),
+                None => return Err(needs_request("uri_template")),
+            },
             Rule::Matcher(matcher) => {
                 return Err(ConfigError::new(format!(
                     "Didn't find a registered implementation for '{}'",
@@ -93,15 +99,15 @@ impl Permission {
 
     pub fn is_match(&self, input: Input<'_>) -> bool {
         let connection = &input.info.connection;
-        let path = || input.request.get(HeaderId::Path).unwrap_or_default();
+        let path = || input.request?.get(HeaderId::Path);
         match self {
             Self::And(rules) => rules.iter().all(|rule| rule.is_match(input)),
             Self::Or(rules) => rules.iter().any(|rule| rule.is_match(input)),
             Self::Any => true,
-            Self::Header(matcher) => matcher.is_match(input.request),
-            Self::UrlPath(matcher) => {
-                input.request.contains(HeaderId::Path) && matcher.is_match(path())
-            }
+            Self::Header(matcher) => input
+                .request
+                .is_some_and(|request| matcher.is_match(request)),
+            Self::UrlPath(matcher) => path().is_some_and(|path| matcher.is_match(path)),
             Self::DestinationIp(range) => {
                 let address = connection.local_address.ip();
                 address.is_some_and(|address| range.contains(address.ip()))
@@ -121,7 +127,7 @@ impl Permission {
                 let name = connection.requested_server_name.as_deref();
                 matcher.is_match(name.unwrap_or_default().as_bytes())
             }
-            Self::UriTemplate(template) => template.is_match(path()),
+            Self::UriTemplate(template) => template.is_match(path().unwrap_or_default()),
         }
     }
 }
@@ -133,9 +139,8 @@ mod tests {
     use envoy_api::pb::envoy::r#type::v3::Int32Range;
 
     fn range(start: i32, end: i32) -> Result<Permission, ConfigError> {
-        Permission::compile(&Proto {
-            rule: Some(Rule::DestinationPortRange(Int32Range { start, end })),
-        })
+        let rule = Rule::DestinationPortRange(Int32Range { start, end });
+        Permission::compile(&Proto { rule: Some(rule) }, None)
     }
 
     #[test]

@@ -1,11 +1,7 @@
 //! Who a request comes from: `rbac.v3.Principal`. Nobody is authenticated who has not shown a certificate.
 
-use super::{engine::Input, sourced_metadata::SourcedMetadata};
-use envoy_api::pb::envoy::config::rbac::v3::{
-    Principal as Proto,
-    principal::{Identifier, Set},
-};
-use outrigger_core::{
+use super::{engine::Input, needs_request, sourced_metadata::SourcedMetadata};
+use crate::{
     ConfigError, HeaderId,
     address::Address,
     error::{ConfigResult, required},
@@ -13,6 +9,10 @@ use outrigger_core::{
         CidrRange, FilterStateMatcher, HeaderMatcher, MetadataMatcher, PathMatcher, StringMatcher,
     },
     tls_info::{CertificateInfo, TlsInfo},
+};
+use envoy_api::pb::envoy::config::rbac::v3::{
+    Principal as Proto,
+    principal::{Identifier, Set},
 };
 
 #[derive(Debug)]
@@ -38,10 +38,11 @@ pub enum Principal {
 
 impl Principal {
     #[allow(deprecated)]
-    pub fn compile(proto: &Proto) -> Result<Self, ConfigError> {
+    /// `requests`: there are requests to look at.
+    pub fn compile(proto: &Proto, requests: bool) -> Result<Self, ConfigError> {
         let set = |set: &Set| -> Result<Box<[Self]>, ConfigError> {
             let ids = set.ids.iter().enumerate();
-            ids.map(|(i, id)| Self::compile(id).at_index("ids", i))
+            ids.map(|(i, id)| Self::compile(id, requests).at_index("ids", i))
                 .collect()
         };
         Ok(match required(proto.identifier.as_ref(), "identifier")? {
@@ -62,6 +63,7 @@ impl Principal {
             Identifier::RemoteIp(range) => {
                 Self::RemoteIp(CidrRange::compile(range).at("remote_ip")?)
             }
+            Identifier::Header(_) if !requests => return Err(needs_request("header")),
             Identifier::Header(matcher) => {
                 Self::Header(HeaderMatcher::compile(matcher).at("header")?)
             }
@@ -77,7 +79,7 @@ impl Principal {
             Identifier::FilterState(matcher) => {
                 Self::FilterState(FilterStateMatcher::compile(matcher).at("filter_state")?)
             }
-            Identifier::NotId(id) => Self::Not(Box::new(Self::compile(id).at("not_id")?)),
+            Identifier::NotId(id) => Self::Not(Box::new(Self::compile(id, requests).at("not_id")?)),
             Identifier::Custom(custom) => {
                 return Err(ConfigError::new(format!(
                     "Didn't find a registered implementation for '{}'",
@@ -103,9 +105,13 @@ impl Principal {
             Self::SourceIp(range) => holds(range, &connection.remote_address),
             Self::DirectRemoteIp(range) => holds(range, &connection.direct_remote_address),
             Self::RemoteIp(range) => holds(range, input.info.remote_address()),
-            Self::Header(matcher) => matcher.is_match(input.request),
+            Self::Header(matcher) => input
+                .request
+                .is_some_and(|request| matcher.is_match(request)),
             Self::UrlPath(matcher) => {
-                let path = input.request.get(HeaderId::Path);
+                let path = input
+                    .request
+                    .and_then(|request| request.get(HeaderId::Path));
                 path.is_some_and(|path| matcher.is_match(path))
             }
             Self::Metadata(matcher) => matcher.is_match(&input.info.dynamic_metadata),

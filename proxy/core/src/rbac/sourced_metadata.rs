@@ -1,13 +1,13 @@
 //! `rbac.v3.SourcedMetadata`: the metadata of the stream or of its route.
 
 use super::engine::Input;
-use envoy_api::pb::envoy::config::rbac::v3::{MetadataSource, SourcedMetadata as Proto};
-use outrigger_core::{
+use crate::{
     ConfigError,
     error::{ConfigResult, required},
     matcher::MetadataMatcher,
     metadata::Metadata,
 };
+use envoy_api::pb::envoy::config::rbac::v3::{MetadataSource, SourcedMetadata as Proto};
 
 #[derive(Debug)]
 pub struct SourcedMetadata {
@@ -25,11 +25,9 @@ impl SourcedMetadata {
     }
 
     pub fn is_match(&self, input: Input<'_>) -> bool {
-        match (self.source, input.route) {
+        match (self.source, input.route_metadata) {
             (MetadataSource::Dynamic, _) => self.matcher.is_match(&input.info.dynamic_metadata),
-            (MetadataSource::Route, Some(found)) => {
-                self.matcher.is_match(&found.route.info.metadata)
-            }
+            (MetadataSource::Route, Some(metadata)) => self.matcher.is_match(metadata),
             (MetadataSource::Route, None) => self.matcher.is_match(&Metadata::default()),
         }
     }

@@ -1,0 +1,144 @@
+//! `envoy.filters.network.rbac`: closes connections, as its policies say, when the first bytes have come.
+
+use envoy_api::{
+    pb::envoy::{
+        config::rbac::v3::Rbac as RulesProto,
+        extensions::filters::network::rbac::v3::{Rbac as Proto, rbac::EnforcementType},
+    },
+    prost_types::{Value, value::Kind},
+};
+use outrigger_core::{
+    ConfigError, Context, StreamInfo,
+    error::ConfigResult,
+    network_filter::Verdict,
+    rbac::{Engine, Input, Mode, Policy},
+    stat_group,
+};
+use std::{sync::Arc, time::Duration};
+
+stat_group! {
+    /// `<stat_prefix>.rbac.`
+    pub struct RbacStats {
+        counter allowed,
+        counter denied,
+    }
+}
+
+stat_group! {
+    /// `<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]`
+    pub struct ShadowStats {
+        counter shadow_allowed,
+        counter shadow_denied,
+    }
+}
+
+/// Where the filter leaves what its shadow rules have decided.
+const METADATA: &str = "envoy.filters.network.rbac";
+
+/// The compiled filter.
+#[derive(Debug)]
+pub struct Rbac {
+    enforced: Option<Engine>,
+    shadow: Option<Engine>,
+    stats: Arc<RbacStats>,
+    shadow_stats: Arc<ShadowStats>,
+    /// `CONTINUOUS`.
+    continuous: bool,
+    /// `delay_deny`.
+    delay: Option<Duration>,
+}
+
+impl Rbac {
+    pub fn compile(proto: &Proto, context: &Context) -> Result<Self, ConfigError> {
+        for (set, field) in [
+            (proto.matcher.is_some(), "matcher"),
+            (proto.shadow_matcher.is_some(), "shadow_matcher"),
+        ] {
+            if set {
+                return Err(ConfigError::new("is not supported").at(field));
+            }
+        }
+        let prefix = format!("{}.rbac.", stat_prefix(&proto.stat_prefix)?);
+        let own = &proto.shadow_rules_stat_prefix;
+        let shadow_prefix = match own.strip_suffix('.').unwrap_or(own) {
+            "" => prefix.clone(),
+            own => format!("{prefix}{own}."),
+        };
+        let engine = |rules: &Option<RulesProto>, mode| {
+            let rules = rules.as_ref();
+            rules
+                .map(|rules| Engine::compile(rules, mode, own, None))
+                .transpose()
+        };
+        let delay = proto.delay_deny.map(Duration::try_from).transpose();
+        Ok(Self {
+            enforced: engine(&proto.rules, Mode::Enforced).at("rules")?,
+            shadow: engine(&proto.shadow_rules, Mode::Shadow).at("shadow_rules")?,
+            stats: context.stats.register(&prefix, RbacStats::default()),
+            shadow_stats: context
+                .stats
+                .register(&shadow_prefix, ShadowStats::default()),
+            continuous: proto.enforcement_type() == EnforcementType::Continuous,
+            delay: delay.map_err(|_| {
+                ConfigError::new("Invalid duration: Expected positive duration").at("delay_deny")
+            })?,
+        })
+    }
+
+    pub fn is_continuous(&self) -> bool {
+        self.continuous
+    }
+
+    pub fn on_data(&self, info: &mut StreamInfo) -> Verdict {
+        if let Some(shadow) = &self.shadow {
+            let verdict = shadow.judge(input(info));
+            match verdict.allowed {
+                true => self.shadow_stats.shadow_allowed.inc(),
+                false => self.shadow_stats.shadow_denied.inc(),
+            }
+            info.dynamic_metadata.merge(METADATA, verdict.metadata);
+        }
+        let Some(enforced) = &self.enforced else {
+            return Verdict::Continue;
+        };
+        let verdict = enforced.judge(input(info));
+        if let Some(hint) = verdict.log_hint {
+            let hint = Value {
+                kind: Some(Kind::BoolValue(hint)),
+            };
+            info.dynamic_metadata
+                .set("envoy.common", "access_log_hint", hint);
+        }
+        if verdict.allowed {
+            self.stats.allowed.inc();
+            return Verdict::Continue;
+        }
+        self.stats.denied.inc();
+        info.connection_termination_details = details(verdict.policy).into();
+        Verdict::close("rbac_deny_close", self.delay, info)
+    }
+}
+
+fn input(info: &StreamInfo) -> Input<'_> {
+    Input {
+        request: None,
+        info,
+        route_metadata: None,
+    }
+}
+
+/// White space would break the line that it is logged in.
+fn details(policy: Option<&Policy>) -> String {
+    let name = policy.map_or("none", |policy| &policy.name);
+    let name = name.replace(|c: char| c.is_ascii_whitespace(), "_");
+    format!("rbac_access_denied_matched_policy[{name}]")
+}
+
+/// Without the dot that it may end with.
+pub fn stat_prefix(prefix: &str) -> Result<&str, ConfigError> {
+    if prefix.is_empty() {
+        let error = ConfigError::new("value length must be at least 1 characters");
+        return Err(error.at("stat_prefix"));
+    }
+    Ok(prefix.strip_suffix('.').unwrap_or(prefix))
+}
