@@ -58,7 +58,17 @@ impl Message {
     pub fn lines(&self) -> Vec<String> {
         let mut out = vec![self.start.clone()];
         out.extend(self.headers.iter().cloned());
-        if !self.body.is_empty() {
+        if let Some(decoded) = self
+            .header("content-encoding")
+            .and_then(|coding| crate::coding::decode(coding, &self.body))
+        {
+            // How a body is compressed is the library's choice; what it says is not.
+            out.push(format!(
+                "decoded body[{}]: {}",
+                decoded.len(),
+                show(&decoded)
+            ));
+        } else if !self.body.is_empty() {
             out.push(format!("body[{}]: {}", self.body.len(), show(&self.body)));
         }
         out.extend(self.trailers.iter().map(|line| format!("trailer {line}")));

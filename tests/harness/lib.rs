@@ -10,6 +10,7 @@ pub mod browser;
 pub mod bytes;
 pub mod case;
 pub mod client;
+pub mod coding;
 pub mod compare;
 pub mod group;
 pub mod http1;

@@ -11,6 +11,7 @@ pub fn fields() -> impl Iterator<Item = &'static Message> {
     FIELDS
         .iter()
         .chain(crate::filter::FIELDS)
+        .chain(crate::filter::compression::FIELDS)
         .chain(crate::route::FIELDS)
 }
 

@@ -6,8 +6,11 @@
 //! with the route table.
 
 pub mod buffer;
+pub mod compression;
+pub mod compressor;
 pub mod cors;
 pub mod csrf;
+pub mod decompressor;
 pub mod fault;
 mod fields;
 pub mod grpc;
@@ -33,8 +36,10 @@ use crate::{
     local_reply::LocalReply, route::RouteMatch, router::RouterConfig, stream::ActiveStream,
 };
 use buffer::Buffer;
+use compressor::Compressor;
 use cors::Cors;
 use csrf::Csrf;
+use decompressor::Decompressor;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
 use grpc_stats::GrpcStats;
@@ -104,8 +109,10 @@ impl FilterContext<'_> {
 #[derive(Debug)]
 enum HttpFilter {
     Buffer(Buffer),
+    Compressor(Box<Compressor>),
     Cors(Cors),
     Csrf(Csrf),
+    Decompressor(Box<Decompressor>),
     Fault(Fault),
     GrpcStats(GrpcStats),
     HeaderMutation(HeaderMutation),
@@ -222,8 +229,16 @@ impl FilterChain {
             }
             let decision = match filter {
                 HttpFilter::Buffer(filter) => filter.decode_headers(at, stream),
+                HttpFilter::Compressor(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Csrf(filter) => filter.decode_headers(at, stream),
+                HttpFilter::Decompressor(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::Fault(filter) => filter.decode_headers(at, stream),
                 HttpFilter::GrpcStats(filter) => {
                     filter.decode_headers(at, stream);
@@ -268,7 +283,9 @@ impl FilterChain {
                 continue;
             }
             match filter {
+                HttpFilter::Compressor(filter) => filter.encode_headers(at, stream, end),
                 HttpFilter::Cors(filter) => filter.encode_headers(at, stream),
+                HttpFilter::Decompressor(filter) => filter.encode_headers(at, stream, end),
                 HttpFilter::Buffer(_)
                 | HttpFilter::Csrf(_)
                 | HttpFilter::Fault(_)
@@ -282,6 +299,17 @@ impl FilterChain {
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }
         }
+    }
+
+    /// The compressors that this stream passes, in order.
+    pub(crate) fn compressors<'a>(
+        &'a self,
+        stream: &ActiveStream<'_>,
+    ) -> impl Iterator<Item = (&'a Instance, &'a Compressor)> {
+        self.filters.iter().filter_map(|(at, filter)| match filter {
+            HttpFilter::Compressor(filter) if !at.is_disabled(stream) => Some((at, &**filter)),
+            _ => None,
+        })
     }
 
     /// Runs request trailers through the filters at these places in order.

@@ -1,10 +1,10 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
-use super::grpc_stats::GrpcStats;
 use super::{
-    FilterContext, HttpFilter, buffer, cors, csrf, fault, header_mutation, header_to_metadata,
-    health_check, local_ratelimit, rbac,
+    FilterContext, HttpFilter, buffer, compressor, cors, csrf, fault, header_mutation,
+    header_to_metadata, health_check, local_ratelimit, rbac,
 };
+use super::{compressor::Compressor, decompressor::Decompressor, grpc_stats::GrpcStats};
 use super::{
     set_filter_state::{self, SetFilterState},
     set_metadata::SetMetadata,
@@ -21,8 +21,10 @@ use envoy_api::{
     pb::envoy::extensions::filters::{
         http::{
             buffer::v3::{Buffer as BufferProto, BufferPerRoute},
+            compressor::v3::{Compressor as CompressorProto, CompressorPerRoute},
             cors::v3::CorsPolicy,
             csrf::v3::CsrfPolicy,
+            decompressor::v3::Decompressor as DecompressorProto,
             fault::v3::HttpFault,
             grpc_stats::v3::FilterConfig as GrpcStatsProto,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
@@ -70,6 +72,22 @@ const KINDS: &[Kind] = &[
         compile: |config, _| {
             let filter = Buffer::compile(&open::<BufferProto>(config)?)?;
             Ok(HttpFilter::Buffer(filter))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.compressor.v3.Compressor",
+        extension: "envoy.filters.http.compressor",
+        compile: |config, context| {
+            let filter = Compressor::compile(&open::<CompressorProto>(config)?, context)?;
+            Ok(HttpFilter::Compressor(Box::new(filter)))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.decompressor.v3.Decompressor",
+        extension: "envoy.filters.http.decompressor",
+        compile: |config, context| {
+            let filter = Decompressor::compile(&open::<DecompressorProto>(config)?, context)?;
+            Ok(HttpFilter::Decompressor(Box::new(filter)))
         },
     },
     Kind {
@@ -171,6 +189,9 @@ impl PerFilterConfig for Overrides<'_> {
         match type_name(&config.type_url) {
             "envoy.extensions.filters.http.buffer.v3.BufferPerRoute" => {
                 buffer::compile_override(&open::<BufferPerRoute>(config)?).map(Some)
+            }
+            "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute" => {
+                compressor::compile_override(&open::<CompressorPerRoute>(config)?).map(Some)
             }
             "envoy.extensions.filters.http.csrf.v3.CsrfPolicy" => {
                 csrf::compile_override(&open::<CsrfPolicy>(config)?, runtime).map(Some)

@@ -7,7 +7,10 @@
 use super::{ActiveStream, HeldBody};
 use crate::{
     codec::BodyEvent,
-    filter::{StreamRateLimiter, grpc_stats::MessageCounter},
+    filter::{
+        StreamRateLimiter, compressor::Compress, decompressor::Decompress,
+        grpc_stats::MessageCounter,
+    },
 };
 use bytes::Bytes;
 use std::{
@@ -24,6 +27,8 @@ pub enum Transform {
     RateLimit(Box<StreamRateLimiter>),
     /// Counts the gRPC messages in it.
     GrpcMessages(Box<MessageCounter>),
+    Compress(Box<Compress>),
+    Decompress(Box<Decompress>),
 }
 
 /// Which body it is.
@@ -194,7 +199,7 @@ fn draw<E>(
                 Poll::Pending => idle = true,
             }
         }
-        match step.give(stream, cx) {
+        match step.give(idle, way, stream, cx) {
             Some(event) => return Poll::Ready(Ok(event)),
             None if idle || !step.has_room(stream) => return Poll::Pending,
             // All that it took came to nothing.
@@ -217,6 +222,8 @@ impl Step {
             Transform::Held(held) => held.len() == 0,
             Transform::RateLimit(limiter) => limiter.buffered() <= stream.hcm.buffer_limit,
             Transform::GrpcMessages(_) => self.taken.is_none(),
+            Transform::Compress(body) => body.has_room(),
+            Transform::Decompress(body) => body.has_room(),
         }
     }
 
@@ -237,6 +244,8 @@ impl Step {
                         counter.count(way, &data, &mut stream.info);
                         self.taken = Some(data);
                     }
+                    Transform::Compress(body) => body.push(data),
+                    Transform::Decompress(body) => body.push(data),
                 }
                 return;
             }
@@ -256,8 +265,14 @@ impl Step {
         }
     }
 
-    /// The next of what it has to give. It gives nothing behind the end.
-    fn give(&mut self, _stream: &mut ActiveStream<'_>, cx: &mut Context<'_>) -> Option<BodyEvent> {
+    /// The next of what it has to give; `idle`: nothing more is at hand. It gives nothing behind the end.
+    fn give(
+        &mut self,
+        idle: bool,
+        way: Way,
+        stream: &mut ActiveStream<'_>,
+        cx: &mut Context<'_>,
+    ) -> Option<BodyEvent> {
         let data = match &mut self.transform {
             Transform::Held(held) => held.pop(),
             Transform::RateLimit(limiter) if limiter.buffered() == 0 => None,
@@ -266,11 +281,21 @@ impl Step {
                 Poll::Pending => return None,
             },
             Transform::GrpcMessages(_) => self.taken.take(),
+            Transform::Compress(body) => body.pop(idle, self.end.is_some()),
+            Transform::Decompress(body) => body.pop(),
         };
-        match data {
-            Some(data) => Some(BodyEvent::Data(data)),
-            None => self.end.map(BodyEvent::from),
+        if let Some(data) = data {
+            return Some(BodyEvent::Data(data));
         }
+        let end = self.end?;
+        if let Transform::Decompress(body) = &mut self.transform {
+            body.finish(match way {
+                Way::Request => &mut stream.messages.request_trailers,
+                Way::Response => &mut stream.messages.response_trailers,
+            });
+            return Some(BodyEvent::Trailers);
+        }
+        Some(end.into())
     }
 }
 

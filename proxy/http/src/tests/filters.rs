@@ -69,3 +69,79 @@ async fn a_body_is_held_until_it_is_whole_or_too_large() {
     drop((client, upstream));
     proxy.assert_balanced().await;
 }
+
+const COMPRESS: &str = "{name: gz, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor, compressor_library: {name: x, \
+    typed_config: {\"@type\": type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip}}}},";
+const DECOMPRESS: &str = "{name: un, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor, decompressor_library: {name: x, \
+    typed_config: {\"@type\": type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip, \
+    max_inflate_ratio: 1032}}}},";
+
+/// Undoes gzip as far as it has come.
+fn unzip(body: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; 1 << 20];
+    let mut inflate = zlib_rs::Inflate::new(true, 31);
+    let _ = inflate.decompress(body, &mut out, zlib_rs::InflateFlush::NoFlush);
+    out.truncate(usize::try_from(inflate.total_out()).unwrap());
+    out
+}
+
+#[tokio::test]
+async fn a_compressed_response_does_not_wait_for_its_end() {
+    let proxy = Proxy::with_filters(COMPRESS, "", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client
+        .send("GET / HTTP/1.1\r\nhost: a.test\r\naccept-encoding: gzip\r\n\r\n")
+        .await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    let head = client.receive().await;
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+    while !client.read.contains(&b'\n') || client.read.len() < 15 {
+        client.fill().await;
+    }
+    let at = client.read.windows(2).position(|w| w == b"\r\n").unwrap() + 2;
+    assert_eq!(unzip(&client.read[at..]), b"hello");
+    drop((client, upstream));
+    proxy.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_body_that_expands_waits_for_whoever_reads_it() {
+    let filters = format!("{DECOMPRESS}{COMPRESS}");
+    let proxy = Proxy::with_filters(&filters, "", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    let mut bomb = vec![0; 1 << 20];
+    let mut deflate = zlib_rs::Deflate::new_with_config(zlib_rs::DeflateConfig {
+        window_bits: 31,
+        ..zlib_rs::DeflateConfig::default()
+    });
+    let zeros = vec![0; 48 << 20];
+    deflate
+        .compress(&zeros, &mut bomb, zlib_rs::DeflateFlush::Finish)
+        .unwrap();
+    bomb.truncate(usize::try_from(deflate.total_out()).unwrap());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        bomb.len()
+    );
+    upstream.send(&head).await;
+    upstream.stream.write_all(&bomb).await.unwrap();
+    client.receive().await;
+    settle().await;
+    let buffered = proxy.hcm.stats.downstream_cx_tx_bytes_buffered.get();
+    assert!(
+        buffered < 4 << 20,
+        "{buffered} bytes are held for a client that reads nothing"
+    );
+    assert!(proxy.hcm.stats.downstream_rq_active.get() == 1);
+    drop((client, upstream));
+    proxy.assert_balanced().await;
+}
