@@ -1,7 +1,10 @@
 //! Envoy's workers: threads that each own a share of the connections and never hand one over after it is accepted.
 //! The only file that knows how many runtimes there are.
 
-use outrigger_core::worker::{self, Workers};
+use outrigger_core::{
+    stats,
+    worker::{self, Workers},
+};
 use std::{io, thread::JoinHandle};
 use tokio::{runtime, sync::watch};
 
@@ -28,6 +31,7 @@ impl WorkerThreads {
             let thread = std::thread::Builder::new().name(format!("wrk:worker_{index}"));
             threads.push(thread.spawn(move || {
                 worker::set_current(index);
+                let _lane = stats::Lane::claim();
                 // An error says that the sender is gone: the same as being told to stop.
                 let _ = runtime.block_on(stop.wait_for(|stop| *stop));
                 // The runtime is dropped here: every task ends at its next await, and logs what it has to log.

@@ -87,9 +87,37 @@ pub struct Case {
     pub stats: Vec<String>,
     /// Facets left out of the comparison, each with its reason. A stat is named `stat <name>`.
     #[serde(default)]
-    pub ignore: BTreeMap<String, String>,
+    pub ignore: BTreeMap<Facet, String>,
     /// How long the connection is watched at the end, in ms.
     pub grace: Option<u64>,
+}
+
+/// What is compared of a case by this name: a key of [`crate::side::Observation`]. A word that names nothing would
+/// leave nothing out, and nobody would know.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Facet(String);
+
+impl Facet {
+    pub fn is(&self, name: &str) -> bool {
+        self.0 == name
+    }
+}
+
+impl TryFrom<String> for Facet {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let known = match name.split_once(' ') {
+            None => ["client", "fate", "log", "hanging", "admin"].contains(&name.as_str()),
+            Some(("client" | "fate", number)) => number.parse::<u32>().is_ok_and(|n| n > 1),
+            Some((kind, of)) => ["upstream", "stat"].contains(&kind) && !of.is_empty(),
+        };
+        match known {
+            true => Ok(Self(name)),
+            false => Err(format!("`{name}` names nothing that is compared")),
+        }
+    }
 }
 
 fn main_listener() -> String {
@@ -301,5 +329,15 @@ mod tests {
         assert!(group("about: x\ncases: [{name: a, got: /x}]").is_err());
         assert!(group("about: x\nlisteneers: {}").is_err());
         assert!(group("about: x\ncases: [{name: a, upstream: [[{sand: x}]]}]").is_err());
+        assert!(group("about: x\ncases: [{name: a, get: /, ignore: {stat a.b: why}}]").is_ok());
+        for facet in ["logs", "client 1", "client x", "'stat '", "upstreams up"] {
+            assert!(
+                group(&format!(
+                    "about: x\ncases: [{{name: a, get: /, ignore: {{{facet}: why}}}}]"
+                ))
+                .is_err(),
+                "{facet}"
+            );
+        }
     }
 }

@@ -29,6 +29,7 @@ pub mod stream_info;
 pub mod tls_info;
 pub mod token_bucket;
 mod uuid;
+pub mod wall_clock;
 pub mod worker;
 
 pub use address::Address;

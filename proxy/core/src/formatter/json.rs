@@ -83,7 +83,7 @@ impl JsonFormatter {
             Node::Operator(Piece::Operator(operator)) => {
                 let _ = operator.json(cx, out);
             }
-            Node::Operator(Piece::Literal(text)) => json_text::put_string(out, text),
+            Node::Operator(Piece::Literal(text)) => json_text::put_string(out, text.as_bytes()),
             Node::Text(pieces) => {
                 let _ = json_text::string_of(out, |out| self.put_text(pieces, cx, out));
             }
@@ -119,7 +119,7 @@ impl JsonFormatter {
     fn put_text(&self, pieces: &[Piece], cx: &FormatContext<'_>, out: &mut Vec<u8>) -> Option<()> {
         for piece in pieces {
             match piece {
-                Piece::Literal(text) => out.extend_from_slice(text),
+                Piece::Literal(text) => text.put(out),
                 Piece::Operator(operator) => {
                     if operator.text(cx, out).is_none() && !self.omit_empty {
                         out.push(b'-');
@@ -170,7 +170,7 @@ fn text_node(text: &str, commands: &Commands) -> Result<Node, ConfigError> {
     let mut pieces = parse::pieces(text, commands)?;
     Ok(match (pieces.pop(), pieces.is_empty()) {
         (None, _) => literal(b""),
-        (Some(Piece::Literal(text)), true) => literal(&text),
+        (Some(Piece::Literal(text)), true) => literal(text.as_bytes()),
         (Some(operator), true) => Node::Operator(operator),
         (Some(last), false) => {
             pieces.push(last);

@@ -12,6 +12,7 @@ pub(crate) mod grpc;
 mod header;
 mod json;
 mod json_text;
+mod literal;
 mod operator;
 mod parse;
 mod source;
@@ -25,6 +26,7 @@ pub use source::SubstitutionFormat;
 
 use crate::{ConfigError, HeaderMap, StreamInfo};
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
+use literal::Literal;
 use operator::Operator;
 
 /// What a format may read: the stream and its messages, as far as they exist when it is rendered.
@@ -57,7 +59,7 @@ impl<'a> FormatContext<'a> {
 /// One part of a format.
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
-    Literal(Box<[u8]>),
+    Literal(Literal),
     Operator(Operator),
 }
 
@@ -97,7 +99,7 @@ impl Formatter {
     pub fn render(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>) {
         for piece in &self.pieces {
             match piece {
-                Piece::Literal(text) => out.extend_from_slice(text),
+                Piece::Literal(text) => text.put(out),
                 Piece::Operator(operator) => {
                     if operator.text(cx, out).is_none() && !self.omit_empty {
                         out.push(b'-');
@@ -111,7 +113,7 @@ impl Formatter {
     pub fn literal(&self) -> Option<&[u8]> {
         match &*self.pieces {
             [] => Some(b""),
-            [Piece::Literal(text)] => Some(text),
+            [Piece::Literal(text)] => Some(text.as_bytes()),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Splits a format string into literal text and commands, with Envoy's grammar and its error messages.
 
-use super::{Commands, Piece};
+use super::{Commands, Piece, literal::Literal};
 use crate::ConfigError;
 use regex::Regex;
 use std::sync::OnceLock;
@@ -44,14 +44,15 @@ pub(super) fn pieces(text: &str, commands: &Commands) -> Result<Vec<Piece>, Conf
             ))
         })?;
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+            pieces.push(Piece::Literal(Literal::new(&literal)));
+            literal.clear();
         }
         pieces.push(Piece::Operator(commands.compile(&command)?));
         rest = after;
     }
     literal.extend_from_slice(rest.as_bytes());
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal.into()));
+        pieces.push(Piece::Literal(Literal::new(&literal)));
     }
     Ok(pieces)
 }

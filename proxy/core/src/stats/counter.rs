@@ -1,47 +1,47 @@
 //! Counters, gauges and text readouts.
 
+use super::lane::Sum;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, until `/reset_counters` sets it back to 0.
 #[derive(Debug, Default)]
 pub struct Counter {
-    value: AtomicU64,
-    reset: AtomicBool,
+    sum: Sum,
+    /// What the sum was at the last reset: a thread that counts never waits for one that resets.
+    reset_at: AtomicU64,
 }
 
 impl Counter {
     #[inline]
     pub fn inc(&self) {
-        self.value.fetch_add(1, Relaxed);
+        self.add(1);
     }
 
     #[inline]
     pub fn add(&self, n: u64) {
-        self.value.fetch_add(n, Relaxed);
+        self.sum.add(n);
     }
 
     pub fn get(&self) -> u64 {
-        self.value.load(Relaxed)
+        self.sum.get().wrapping_sub(self.reset_at.load(Relaxed))
     }
 
     /// Back to 0; it stays "used".
     pub fn reset(&self) {
-        if self.value.swap(0, Relaxed) != 0 {
-            self.reset.store(true, Relaxed);
-        }
+        self.reset_at.store(self.sum.get(), Relaxed);
     }
 
     /// It has counted something since the start: what `usedonly` shows.
     pub fn used(&self) -> bool {
-        self.get() != 0 || self.reset.load(Relaxed)
+        self.sum.get() != 0
     }
 }
 
 /// A number that rises and falls.
 #[derive(Debug, Default)]
 pub struct Gauge {
-    value: AtomicU64,
+    sum: Sum,
     used: AtomicBool,
 }
 
@@ -58,22 +58,28 @@ impl Gauge {
 
     #[inline]
     pub fn add(&self, n: u64) {
-        self.value.fetch_add(n, Relaxed);
+        self.sum.add(n);
         self.used.store(true, Relaxed);
     }
 
     #[inline]
     pub fn sub(&self, n: u64) {
-        self.value.fetch_sub(n, Relaxed);
+        self.sum.add(n.wrapping_neg());
     }
 
     pub fn set(&self, n: u64) {
-        self.value.store(n, Relaxed);
+        self.sum.set(n);
         self.used.store(true, Relaxed);
     }
 
+    /// Never below zero, even while one thread takes off what another adds.
     pub fn get(&self) -> u64 {
-        self.value.load(Relaxed)
+        // Some gauges hold hashes, which may be large.
+        const BELOW_ZERO: u64 = u64::MAX - u32::MAX as u64;
+        match self.sum.get() {
+            BELOW_ZERO.. => 0,
+            sum => sum,
+        }
     }
 
     /// It has been set since the start: what `usedonly` shows.

@@ -7,6 +7,7 @@
 mod counter;
 mod group;
 mod histogram;
+mod lane;
 mod matcher;
 mod name_cache;
 pub mod render;
@@ -21,6 +22,7 @@ pub use group::{Metric, StatGroup};
 pub use histogram::{
     Bin, Bins, BucketRule, BucketSettings, DEFAULT_BUCKETS, Histogram, Merged, QUANTILES, Unit,
 };
+pub use lane::Lane;
 pub use matcher::StatsMatcher;
 pub use response_codes::ResponseCodes;
 pub use settings::{FIELDS, Flush, Settings};

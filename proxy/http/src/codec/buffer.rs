@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 /// First read of a message: a head and a small body fit.
 const SMALL: usize = 16 * 1024;
 /// Reads while a body streams.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 64 * 1024;
 /// Pieces up to this size are copied behind the head; larger ones are queued untouched.
 const COALESCE: usize = 8 * 1024;
 /// Buffers kept by a thread.
@@ -85,7 +85,11 @@ impl ReadBuffer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() == 0 {
-            self.bytes = take();
+            // A body that comes faster than it is read is worth fewer, larger reads.
+            self.bytes = match self.filled {
+                true => BytesMut::with_capacity(LARGE),
+                false => take(),
+            };
         }
         if self.bytes.capacity() - self.bytes.len() < SMALL / 4 {
             self.bytes.reserve(if self.filled { LARGE } else { SMALL });

@@ -161,6 +161,11 @@ impl Codec {
         each!(self, codec => codec.is_backed_up())
     }
 
+    /// There is a buffer limit.
+    pub fn is_limited(&self) -> bool {
+        each!(self, codec => codec.is_limited())
+    }
+
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, codec => codec.poll_flush(cx))
     }

@@ -35,7 +35,7 @@ use super::{
     routes::{RouteList, Routes},
     table::RouteTable,
     virtual_cluster::{RequestStats, VirtualClusters},
-    virtual_host::{Candidate, Target, TlsRequirement, VirtualHost},
+    virtual_host::{Candidate, Target, TlsRequirement, VirtualHost, VirtualHostPolicy},
 };
 
 /// `max_direct_response_body_size_bytes` where it is not set.
@@ -74,6 +74,7 @@ pub(super) struct Level<'a> {
     pub per_filter: PerFilter,
     /// Most specific level first.
     pub mutations: Vec<Arc<LevelMutations>>,
+    pub virtual_host: Arc<VirtualHostPolicy>,
     pub virtual_host_name: Arc<str>,
     pub virtual_host_metadata: Metadata,
     pub retry_policy: Option<Arc<RetryPolicy>>,
@@ -103,6 +104,7 @@ impl RouteTable {
             ignore_path_parameters: proto.ignore_path_parameters_in_path_matching,
             per_filter: PerFilter::default().with(&proto.typed_per_filter_config, filters)?,
             mutations: Vec::new(),
+            virtual_host: Arc::default(),
             virtual_host_name: "".into(),
             virtual_host_metadata: Metadata::default(),
             retry_policy: None,
@@ -187,6 +189,17 @@ impl VirtualHost {
         #[allow(deprecated)]
         let old_limit = proto.per_request_buffer_limit_bytes.map(u64::from);
         level.request_body_buffer_limit = proto.request_body_buffer_limit.or(old_limit);
+        let virtual_clusters = VirtualClusters::compile(
+            &proto.virtual_clusters,
+            &proto.name,
+            &outer.build.context.stats,
+        )?;
+        level.virtual_host = Arc::new(VirtualHostPolicy {
+            include_request_attempt_count: proto.include_request_attempt_count,
+            include_attempt_count_in_response: proto.include_attempt_count_in_response,
+            include_is_timeout_retry_header: proto.include_is_timeout_retry_header,
+            virtual_clusters,
+        });
         let require_tls = match TlsRequirementType::try_from(proto.require_tls) {
             Ok(TlsRequirementType::None) => TlsRequirement::None,
             Ok(TlsRequirementType::All) => TlsRequirement::All(tls_redirect(&level)),
@@ -195,11 +208,6 @@ impl VirtualHost {
             }
             Err(_) => return Err(ConfigError::new("unknown enum value").at("require_tls")),
         };
-        let virtual_clusters = VirtualClusters::compile(
-            &proto.virtual_clusters,
-            &proto.name,
-            &outer.build.context.stats,
-        )?;
         let routes = match &proto.matcher {
             Some(matcher) => {
                 // Envoy does not look for the clusters of routes in a tree.
@@ -215,13 +223,9 @@ impl VirtualHost {
         };
         Ok(Arc::new(Self {
             name: level.virtual_host_name,
-            include_request_attempt_count: proto.include_request_attempt_count,
-            include_attempt_count_in_response: proto.include_attempt_count_in_response,
-            include_is_timeout_retry_header: proto.include_is_timeout_retry_header,
             require_tls,
             ignore_path_parameters: level.ignore_path_parameters,
             routes,
-            virtual_clusters,
         }))
     }
 }
@@ -232,6 +236,7 @@ fn tls_redirect(level: &Level<'_>) -> Arc<Route> {
         info: level.route_info("", None),
         action: Action::Redirect(Box::new(Redirect::to_tls())),
         stats: None,
+        virtual_host: level.virtual_host.clone(),
         per_filter: PerFilter::default(),
         request_body_buffer_limit: None,
         matcher: Arc::new(RouteMatcher::any(PathMatcher::Connect)),
@@ -267,6 +272,7 @@ pub(super) fn compile_route(
         info: level.route_info(&proto.name, proto.metadata.as_ref()),
         action,
         stats: stats.clone(),
+        virtual_host: level.virtual_host.clone(),
         per_filter: level.per_filter.clone(),
         request_body_buffer_limit: level.request_body_buffer_limit,
         matcher: matcher.clone(),

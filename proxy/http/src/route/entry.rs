@@ -12,6 +12,7 @@ use super::{
     per_filter::PerFilter,
     rewrite::{Scratch, update_path},
     virtual_cluster::RequestStats,
+    virtual_host::VirtualHostPolicy,
 };
 
 /// A route; of a weighted route, the chosen cluster's variant.
@@ -22,6 +23,7 @@ pub struct Route {
     pub action: Action,
     /// With a `stat_prefix`: `vhost.<virtual host>.route.<stat_prefix>.`
     pub stats: Option<Arc<RequestStats>>,
+    pub virtual_host: Arc<VirtualHostPolicy>,
     /// What filters are told to do otherwise here.
     pub per_filter: PerFilter,
     /// Most bytes of a request kept for retries, of route or virtual host.

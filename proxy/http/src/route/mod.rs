@@ -47,4 +47,4 @@ pub use retry_host::Avoided;
 pub use retry_policy::{RetryOn, RetryPolicy};
 pub use table::{RouteMatch, RouteTable};
 pub use virtual_cluster::{RequestStats, VirtualCluster};
-pub use virtual_host::VirtualHost;
+pub use virtual_host::{VirtualHost, VirtualHostPolicy};

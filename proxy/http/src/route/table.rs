@@ -21,7 +21,6 @@ pub struct RouteTable {
 #[derive(Clone, Debug)]
 pub struct RouteMatch {
     pub route: Arc<Route>,
-    pub virtual_host: Arc<VirtualHost>,
 }
 
 impl RouteTable {
@@ -63,7 +62,6 @@ impl RouteTable {
         let route = virtual_host.find(headers, info)?;
         Some(RouteMatch {
             route: route.clone(),
-            virtual_host: virtual_host.clone(),
         })
     }
 }

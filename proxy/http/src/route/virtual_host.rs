@@ -17,16 +17,28 @@ use super::{
 #[derive(Debug)]
 pub struct VirtualHost {
     pub name: Arc<str>,
+    pub(super) require_tls: TlsRequirement,
+    pub(super) ignore_path_parameters: bool,
+    pub(super) routes: Routes,
+}
+
+/// What a virtual host says about the requests of all its routes; each of them holds it.
+#[derive(Debug, Default)]
+pub struct VirtualHostPolicy {
     /// Adds `x-envoy-attempt-count` to requests.
     pub include_request_attempt_count: bool,
     /// Adds `x-envoy-attempt-count` to responses.
     pub include_attempt_count_in_response: bool,
     /// Adds `x-envoy-is-timeout-retry` to requests that are retried after a timeout.
     pub include_is_timeout_retry_header: bool,
-    pub(super) require_tls: TlsRequirement,
-    pub(super) ignore_path_parameters: bool,
-    pub(super) routes: Routes,
     pub(super) virtual_clusters: VirtualClusters,
+}
+
+impl VirtualHostPolicy {
+    /// The virtual cluster that counts a request, if there are any.
+    pub fn virtual_cluster(&self, headers: &HeaderMap) -> Option<&VirtualCluster> {
+        self.virtual_clusters.find(headers)
+    }
 }
 
 /// One route in its place: what it matches and what it leads to.
@@ -52,11 +64,6 @@ pub(super) enum TlsRequirement {
 }
 
 impl VirtualHost {
-    /// The virtual cluster that counts a request, if there are any.
-    pub fn virtual_cluster(&self, headers: &HeaderMap) -> Option<&VirtualCluster> {
-        self.virtual_clusters.find(headers)
-    }
-
     /// The first route that takes the request, or the redirect to TLS.
     pub(super) fn find(&self, headers: &HeaderMap, info: &StreamInfo) -> Option<&Arc<Route>> {
         match &self.require_tls {

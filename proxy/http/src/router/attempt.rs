@@ -99,6 +99,7 @@ impl Forwarding {
             log_debug!("router", &stream.info => "performing retry");
         }
         stream.info.attempt_count += 1;
+        self.tried.extend(self.host.take());
         let Some(host) = self.pick() else {
             return AttemptEnd::NoHost;
         };
@@ -108,8 +109,6 @@ impl Forwarding {
         if let Some(retry) = &mut self.retry {
             retry.on_host(&host);
         }
-        self.tried.push(host.clone());
-        self.host = Some(host.clone());
         if stream.info.attempt_count == 1 {
             log_debug!("router", &stream.info => "router decoding headers:\n{}",
                 Headers(&stream.messages.request));
@@ -124,13 +123,9 @@ impl Forwarding {
         stream.info.timing.upstream_connect_begin = Some(begin);
         let mut waited = false;
         let connection = {
-            let cluster = self.cluster.clone();
-            let mut connecting = pin!(Connecting::new(
-                &cluster,
-                &host,
-                self.priority,
-                &stream.info
-            ));
+            let connecting = Connecting::new(&self.cluster, &host, self.priority, &stream.info);
+            let mut connecting = pin!(connecting);
+            self.host = Some(host);
             poll_fn(|cx| {
                 if let Poll::Ready(connection) = connecting.as_mut().poll(cx) {
                     return Poll::Ready(Ok(connection));
@@ -264,7 +259,8 @@ impl Forwarding {
                 if stale && self.may_replace_stale(stream) {
                     self.replaced_stale = true;
                     stream.info.attempt_count -= 1;
-                    self.tried.pop();
+                    // It is not to blame, and may be asked again.
+                    self.host = None;
                     return AttemptEnd::Stale;
                 }
                 AttemptEnd::Reset {
@@ -291,14 +287,19 @@ impl Forwarding {
     fn write_attempt_headers(&self, stream: &mut ActiveStream<'_>) {
         let request = &mut stream.messages.request;
         let mut digits = itoa::Buffer::new();
-        if self.route.virtual_host.include_request_attempt_count {
+        if self.route.route.virtual_host.include_request_attempt_count {
             request.set(
                 HeaderId::EnvoyAttemptCount,
                 digits.format(stream.info.attempt_count).as_bytes(),
             );
         }
         if stream.info.attempt_count > 1 {
-            if self.route.virtual_host.include_is_timeout_retry_header {
+            if self
+                .route
+                .route
+                .virtual_host
+                .include_is_timeout_retry_header
+            {
                 let value: &[u8] = match self.timeout_retry {
                     true => b"true",
                     false => b"false",

@@ -88,6 +88,7 @@ pub struct Forwarding {
     timeouts: Timeouts,
     retry: Option<RetryState>,
     replay: ReplayBuffer,
+    /// The hosts of the attempts before this one.
     tried: SmallVec<[Arc<Host>; 1]>,
     /// A stale connection was replaced once already.
     replaced_stale: bool,
@@ -215,7 +216,10 @@ impl Forwarding {
         stream.info.cluster = Some(cluster.info.clone());
         log_debug!("router", &stream.info => "cluster '{}' match for URL '{}'",
             cluster.info.name, stream.url());
-        let virtual_cluster = route.virtual_host.virtual_cluster(&stream.messages.request);
+        let virtual_cluster = route
+            .route
+            .virtual_host
+            .virtual_cluster(&stream.messages.request);
         stream.info.virtual_cluster = virtual_cluster.and_then(|found| found.name.clone());
         let own = route.route.stats.as_ref();
         let counted = !stream.info.health_check;
@@ -397,7 +401,12 @@ impl Forwarding {
                     itoa::Buffer::new().format(millis).as_bytes(),
                 );
             }
-            if self.route.virtual_host.include_attempt_count_in_response {
+            if self
+                .route
+                .route
+                .virtual_host
+                .include_attempt_count_in_response
+            {
                 let count = stream.info.attempt_count;
                 response.set(
                     HeaderId::EnvoyAttemptCount,
@@ -438,7 +447,7 @@ impl Forwarding {
         if !self.parked.is_empty() {
             return Ok(Next::Wait);
         }
-        Err(reason.reply(self.tried.len() > 1, self.interim))
+        Err(reason.reply(!self.tried.is_empty(), self.interim))
     }
 
     /// Counts our own answer in place of this host's, unless that has begun.

@@ -40,12 +40,13 @@ use bytes::Bytes;
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
 use outrigger_core::{
     HeaderId, HeaderMap, Method, Protocol, ResponseFlag, StreamInfo, log::Headers, log_debug,
+    wall_clock,
 };
 use std::{
     borrow::Cow,
     future::poll_fn,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -101,7 +102,7 @@ impl<'a> ActiveStream<'a> {
         let now = Instant::now();
         let info = StreamInfo::new(
             connection.info.clone(),
-            SystemTime::now(),
+            wall_clock::at(now),
             now,
             fastrand::u64(..),
         );

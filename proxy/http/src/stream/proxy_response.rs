@@ -140,7 +140,7 @@ impl ActiveStream<'_> {
                 let backlog = (!request_flushed).then(|| self.request_backlog(&upstream.exchange));
                 self.hold_request(backlog, upstream.cluster_stats());
             }
-            if flushed.is_ready() || more {
+            if flushed.is_ready() || (more && self.connection.codec.is_limited()) {
                 let backlog = flushed
                     .is_pending()
                     .then(|| self.response_backlog(&upstream.exchange));

@@ -345,7 +345,12 @@ impl ServerConnection {
 
     /// More is waiting to be written than the buffer limit allows: the source must pause.
     pub fn is_backed_up(&self) -> bool {
-        self.buffer_limit != 0 && self.write.len() >= self.buffer_limit
+        self.is_limited() && self.write.len() >= self.buffer_limit
+    }
+
+    /// There is a buffer limit.
+    pub fn is_limited(&self) -> bool {
+        self.buffer_limit != 0
     }
 
     /// Everything has been handed to the socket.

@@ -9,6 +9,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// No frame is larger, as in Envoy, even if the peer would take it: streams share the connection in such pieces.
+const LARGEST_FRAME: usize = 16 * 1024;
+
 /// Bytes of a frame header: what a message costs on the wire beside its own bytes.
 pub(super) const FRAME: u64 = 9;
 
@@ -86,7 +89,7 @@ impl Outgoing {
                     None => return Poll::Ready(Err(Reason::CANCEL.into())),
                 };
             }
-            let piece = front.split_to(room.min(front.len()));
+            let piece = front.split_to(room.min(front.len()).min(LARGEST_FRAME));
             if front.is_empty() {
                 self.queue.pop_front();
             }

@@ -234,7 +234,12 @@ impl ServerStream {
 
     /// More is waiting than the buffer limit allows: the source must pause.
     pub fn is_backed_up(&self) -> bool {
-        self.buffer_limit != 0 && self.out.len() >= self.buffer_limit
+        self.is_limited() && self.out.len() >= self.buffer_limit
+    }
+
+    /// There is a buffer limit.
+    pub fn is_limited(&self) -> bool {
+        self.buffer_limit != 0
     }
 
     /// Hands what is queued to the connection as far as the client's windows allow.
