@@ -4,6 +4,7 @@
 mod attempt;
 mod charge;
 mod cluster;
+mod config;
 mod connection;
 mod failure;
 mod hedge;
@@ -14,6 +15,7 @@ mod strict;
 mod timeout;
 
 pub(crate) use cluster::{cluster_of, name_cluster};
+pub use config::RouterConfig;
 pub use response::UpstreamResponse;
 
 use self::{
@@ -24,7 +26,6 @@ use self::{
     hedge::Parked,
     replay::ReplayBuffer,
     retry::{Refusal, RetryState},
-    strict::StrictHeaders,
     timeout::Timeouts,
 };
 use crate::{
@@ -36,8 +37,7 @@ use crate::{
     route::{Action, Avoided, Forward, RouteMatch},
     stream::{ActiveStream, Expired},
 };
-use envoy_api::pb::envoy::extensions::filters::http::router::v3::Router as Proto;
-use outrigger_core::{ConfigError, HeaderId, Method, ResponseFlag, log_debug};
+use outrigger_core::{HeaderId, Method, ResponseFlag, log_debug};
 use outrigger_upstream::{Cluster, Host, LbContext, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -45,29 +45,6 @@ use tokio::time::Instant;
 
 /// A body up to this size is kept to be sent again when a pooled connection turns out to be stale.
 const STALE_REPLAY_LIMIT: usize = 64 * 1024;
-
-/// `envoy.extensions.filters.http.router.v3.Router`.
-#[derive(Debug, Clone, Copy)]
-pub struct RouterConfig {
-    pub dynamic_stats: bool,
-    pub suppress_envoy_headers: bool,
-    pub respect_expected_rq_timeout: bool,
-    pub suppress_grpc_request_failure_code_stats: bool,
-    strict: StrictHeaders,
-}
-
-impl RouterConfig {
-    pub fn compile(proto: &Proto) -> Result<Self, ConfigError> {
-        Ok(Self {
-            strict: StrictHeaders::compile(&proto.strict_check_headers)?,
-            dynamic_stats: proto.dynamic_stats.unwrap_or(true),
-            suppress_envoy_headers: proto.suppress_envoy_headers,
-            respect_expected_rq_timeout: proto.respect_expected_rq_timeout,
-            suppress_grpc_request_failure_code_stats: proto
-                .suppress_grpc_request_failure_code_stats,
-        })
-    }
-}
 
 /// What became of a request.
 pub(crate) enum Outcome {
