@@ -44,7 +44,8 @@ areas!(
     network_filters,
     routing,
     tcp,
-    timeouts
+    timeouts,
+    upgrades
 );
 
 #[test]

@@ -12,6 +12,7 @@ use crate::{
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
     stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
+    upgrade::UpgradeConfigs,
 };
 use envoy_api::{
     pb::envoy::{
@@ -60,7 +61,8 @@ impl HttpConnectionManager {
             build,
             stat_prefix: &prefix,
         };
-        let filters = FilterChain::compile(&proto.http_filters, &context)?;
+        let filters = FilterChain::compile(&proto.http_filters, "http_filters", &context)?;
+        let upgrades = UpgradeConfigs::compile(&proto.upgrade_configs, &context)?;
         let routes = match required(proto.route_specifier.as_ref(), "route_specifier")? {
             hcm::RouteSpecifier::RouteConfig(routes) => RouteTable::compile(
                 routes,
@@ -138,6 +140,7 @@ impl HttpConnectionManager {
             buffer_limit: listener.buffer_limit as usize,
             drain: listener.drain.clone(),
             filters,
+            upgrades,
             routes,
         }))
     }
@@ -195,6 +198,7 @@ fn access_log_options(proto: &Proto) -> Result<AccessLogOptions, ConfigError> {
     let Some(options) = &proto.access_log_options else {
         return Ok(AccessLogOptions {
             on_new_request: proto.flush_access_log_on_new_request,
+            on_tunnel_established: false,
             flush_interval: duration(&proto.access_log_flush_interval, None)
                 .at("access_log_flush_interval")?,
         });
@@ -216,6 +220,7 @@ fn access_log_options(proto: &Proto) -> Result<AccessLogOptions, ConfigError> {
     }
     Ok(AccessLogOptions {
         on_new_request: options.flush_access_log_on_new_request,
+        on_tunnel_established: options.flush_log_on_tunnel_successfully_established,
         flush_interval: duration(&options.access_log_flush_interval, None)
             .at("access_log_flush_interval")
             .at("access_log_options")?,

@@ -65,7 +65,7 @@ const FIELDS: &[Message] = &[
                 "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
                 Ignored("Envoy does not implement it either"),
             ),
-            ("upgrade_configs", Rejected(LATER)),
+            ("upgrade_configs", USED),
             ("normalize_path", USED),
             ("merge_slashes", USED),
             ("path_with_escaped_slashes_action", USED),
@@ -92,14 +92,15 @@ const FIELDS: &[Message] = &[
         fields: &[("unix_sockets", USED), ("cidr_ranges", USED)],
     },
     Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+        fields: &[("upgrade_type", USED), ("filters", USED), ("enabled", USED)],
+    },
+    Message {
         name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions",
         fields: &[
             ("access_log_flush_interval", USED),
             ("flush_access_log_on_new_request", USED),
-            (
-                "flush_log_on_tunnel_successfully_established",
-                Ignored("there are no tunnels in this version"),
-            ),
+            ("flush_log_on_tunnel_successfully_established", USED),
         ],
     },
     Message {
@@ -195,10 +196,7 @@ const FIELDS: &[Message] = &[
             ("respect_expected_rq_timeout", USED),
             ("suppress_grpc_request_failure_code_stats", USED),
             ("upstream_http_filters", Rejected(LATER)),
-            (
-                "reject_connect_request_early_data",
-                Ignored("CONNECT is not proxied in this version"),
-            ),
+            ("reject_connect_request_early_data", USED),
         ],
     },
     Message {

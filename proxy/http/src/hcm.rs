@@ -21,6 +21,7 @@ use crate::{
     stream::{ActiveStream, Messages},
     summary::Summary,
     timeout::{Timer, earliest},
+    upgrade::UpgradeConfigs,
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
 use outrigger_core::{
@@ -75,6 +76,7 @@ pub struct HttpConnectionManager {
     pub(crate) drain: DrainDecision,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) filters: FilterChain,
+    pub(crate) upgrades: UpgradeConfigs,
     pub(crate) routes: Arc<RouteTable>,
 }
 
@@ -125,6 +127,7 @@ fn jittered(duration: Option<Duration>, percent: f64) -> Option<Duration> {
 #[derive(Debug, Clone, Default)]
 pub struct AccessLogOptions {
     pub on_new_request: bool,
+    pub on_tunnel_established: bool,
     pub flush_interval: Option<Duration>,
 }
 
@@ -176,7 +179,7 @@ pub(crate) struct Connection {
     pub codec: Codec,
     pub timer: Timer,
     pub drain: DrainState,
-    /// The next response of HTTP/1 asks the client to close.
+    /// The next response of HTTP/1 asks the client to close; a stream asks its connection to drain.
     pub soft_drain: bool,
     drain_close: DrainClose,
     requests: u32,

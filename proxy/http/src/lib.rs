@@ -25,6 +25,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod upgrade;
 
 pub use config::ListenerContext;
 pub use hcm::HttpConnectionManager;

@@ -23,6 +23,8 @@ pub struct LocalReply {
     pub route_headers: bool,
     /// What is added behind the headers of the route.
     pub amend: Option<Box<Amendment>>,
+    /// The head of an upstream's response that this one stands for: its headers come behind those of the route.
+    pub copied: Option<Box<HeaderMap>>,
 }
 
 /// Headers that a filter adds to its reply.
@@ -67,6 +69,7 @@ impl LocalReply {
             as_is: false,
             route_headers: true,
             amend: None,
+            copied: None,
         }
     }
 
@@ -106,6 +109,14 @@ impl LocalReply {
             return self.body.clone();
         }
         route(head);
+        for (id, name, value) in self.copied.iter().flat_map(|copied| copied.iter_ids()) {
+            if !matches!(
+                id,
+                HeaderId::Status | HeaderId::ContentLength | HeaderId::ContentType
+            ) {
+                head.append_raw(name, value);
+            }
+        }
         if grpc {
             head.set(HeaderId::Status, b"200");
             head.set(HeaderId::ContentType, b"application/grpc");

@@ -51,11 +51,21 @@ pub fn mutate(
         ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
     }
     let upgrade = hop_by_hop::is_upgrade(request) && hop_by_hop::is_upgrade(response);
+    let unframed = upgrade
+        && !response.contains(HeaderId::TransferEncoding)
+        && !response.contains(HeaderId::ContentLength)
+        && response
+            .get(HeaderId::Status)
+            .is_some_and(|s| !s.starts_with(b"1"));
     response.remove_all(if upgrade {
         HOP
     } else {
         HOP.union(hop_by_hop::UPGRADE)
     });
+    if unframed {
+        // Envoy's way to keep its codec from chunks.
+        response.append(HeaderId::ContentLength, b"0");
+    }
     if (config.always_set_request_id || request.contains(HeaderId::EnvoyForceTrace))
         && let Some(id) = request.get(HeaderId::RequestId)
     {

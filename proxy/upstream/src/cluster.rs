@@ -140,6 +140,15 @@ impl Cluster {
         tcp_connect(Arc::new(self.pool_parts(host, priority))).await
     }
 
+    /// The same, for those who cannot borrow the cluster.
+    pub fn tcp(
+        &self,
+        host: &Arc<Host>,
+        priority: Priority,
+    ) -> impl Future<Output = Result<TcpConnection, PoolFailure>> + Send + use<> {
+        tcp_connect(Arc::new(self.pool_parts(host, priority)))
+    }
+
     pub(crate) fn pool_parts(&self, host: &Host, priority: Priority) -> PoolParts {
         PoolParts {
             config: self.config.clone(),

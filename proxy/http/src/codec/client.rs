@@ -1,12 +1,12 @@
 //! The upstream codec as one request sees it: HTTP/1 has a connection for each, HTTP/2 a stream.
 
 use super::{
-    BodyEvent,
+    BodyEvent, TcpExchange,
     h1::{self, EncodeError, ExchangeError, ResponseHead},
     h2::ClientStream,
 };
 use bytes::Bytes;
-use outrigger_core::{HeaderMap, Protocol};
+use outrigger_core::HeaderMap;
 use outrigger_upstream::CloseReason;
 use std::task::{Context, Poll};
 
@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 pub enum ClientExchange {
     Http1(h1::ClientExchange),
     Http2(Box<ClientStream>),
+    Tcp(Box<TcpExchange>),
 }
 
 /// Does the same with each version.
@@ -27,18 +28,12 @@ macro_rules! each {
         match $self {
             ClientExchange::Http1($codec) => $do,
             ClientExchange::Http2($codec) => $do,
+            ClientExchange::Tcp($codec) => $do,
         }
     };
 }
 
 impl ClientExchange {
-    pub fn protocol(&self) -> Protocol {
-        match self {
-            Self::Http1(_) => Protocol::Http11,
-            Self::Http2(_) => Protocol::Http2,
-        }
-    }
-
     /// Other requests share the connection, which counts its bytes itself.
     pub fn is_multiplexed(&self) -> bool {
         matches!(self, Self::Http2(_))
@@ -56,17 +51,34 @@ impl ClientExchange {
 
     /// Header bytes of the request, as Envoy counts them.
     pub fn header_bytes_sent(&self) -> u64 {
-        each!(self, codec => codec.header_bytes_sent())
+        match self {
+            Self::Http1(exchange) => exchange.header_bytes_sent(),
+            Self::Http2(stream) => stream.header_bytes_sent(),
+            Self::Tcp(_) => 0,
+        }
     }
 
     /// Header bytes of the response, as Envoy counts them.
     pub fn header_bytes_received(&self) -> u64 {
-        each!(self, codec => codec.header_bytes_received())
+        match self {
+            Self::Http1(exchange) => exchange.header_bytes_received(),
+            Self::Http2(stream) => stream.header_bytes_received(),
+            Self::Tcp(_) => 0,
+        }
     }
 
     /// Writes the request head. `end`: there is no body.
     pub fn send_head(&mut self, headers: &HeaderMap, end: bool) -> Result<(), EncodeError> {
-        each!(self, codec => codec.send_head(headers, end))
+        match self {
+            Self::Http1(exchange) => exchange.send_head(headers, end),
+            Self::Http2(stream) => stream.send_head(headers, end),
+            Self::Tcp(exchange) => {
+                if end {
+                    exchange.send_end();
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Writes a piece of the request body.
@@ -76,7 +88,11 @@ impl ClientExchange {
 
     /// Ends the request body.
     pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
-        each!(self, codec => codec.send_end(trailers));
+        match self {
+            Self::Http1(exchange) => exchange.send_end(trailers),
+            Self::Http2(stream) => stream.send_end(trailers),
+            Self::Tcp(exchange) => exchange.send_end(),
+        }
     }
 
     /// More is waiting to be written than the buffer limit allows: the source must pause.
@@ -95,6 +111,7 @@ impl ClientExchange {
             Self::Http1(exchange) => exchange.unread(),
             // The connection is read by its own codec.
             Self::Http2(_) => 0,
+            Self::Tcp(exchange) => exchange.unread(),
         }
     }
 
@@ -108,7 +125,11 @@ impl ClientExchange {
         cx: &mut Context<'_>,
         headers: &mut HeaderMap,
     ) -> Poll<Result<ResponseHead, ExchangeError>> {
-        each!(self, codec => codec.poll_head(cx, headers))
+        match self {
+            Self::Http1(exchange) => exchange.poll_head(cx, headers),
+            Self::Http2(stream) => stream.poll_head(cx, headers),
+            Self::Tcp(exchange) => Poll::Ready(Ok(exchange.head(headers))),
+        }
     }
 
     /// Reads the next piece of the response body.
@@ -117,7 +138,11 @@ impl ClientExchange {
         cx: &mut Context<'_>,
         trailers: &mut HeaderMap,
     ) -> Poll<Result<BodyEvent, ExchangeError>> {
-        each!(self, codec => codec.poll_body(cx, trailers))
+        match self {
+            Self::Http1(exchange) => exchange.poll_body(cx, trailers),
+            Self::Http2(stream) => stream.poll_body(cx, trailers),
+            Self::Tcp(exchange) => exchange.poll_body(cx),
+        }
     }
 
     /// The response has been read to its end.
@@ -129,15 +154,20 @@ impl ClientExchange {
     pub fn ended(&self) -> bool {
         match self {
             Self::Http1(exchange) => exchange.ended(),
-            Self::Http2(_) => false,
+            Self::Http2(_) | Self::Tcp(_) => false,
         }
+    }
+
+    /// It is we who end the connection, although the upstream may have been the first to.
+    pub fn ends_connect(&self) -> bool {
+        matches!(self, Self::Http1(exchange) if exchange.ends_connect())
     }
 
     /// The upstream sent more than its response on a connection that would otherwise serve again.
     pub fn has_surplus(&self) -> bool {
         match self {
             Self::Http1(exchange) => exchange.has_surplus(),
-            Self::Http2(_) => false,
+            Self::Http2(_) | Self::Tcp(_) => false,
         }
     }
 
@@ -146,6 +176,7 @@ impl ClientExchange {
         match self {
             Self::Http1(exchange) => exchange.finish(),
             Self::Http2(stream) => stream.close(),
+            Self::Tcp(exchange) => exchange.finish(),
         }
     }
 
@@ -154,6 +185,7 @@ impl ClientExchange {
         match self {
             Self::Http1(exchange) => exchange.close(reason),
             Self::Http2(stream) => stream.close(),
+            Self::Tcp(exchange) => exchange.close(reason),
         }
     }
 
@@ -162,6 +194,7 @@ impl ClientExchange {
         match self {
             Self::Http1(exchange) => exchange.finish_or_close(),
             Self::Http2(stream) => stream.close(),
+            Self::Tcp(exchange) => exchange.finish_or_close(),
         }
     }
 }

@@ -6,11 +6,13 @@ pub mod error;
 pub mod h1;
 pub mod h2;
 mod server;
+mod tcp;
 
 use bytes::Bytes;
 pub use client::ClientExchange;
 pub use error::CodecError;
 pub use server::Codec;
+pub use tcp::TcpExchange;
 
 /// One step of a message body as it comes from either side.
 #[derive(Debug)]

@@ -48,6 +48,13 @@ impl Codec {
         matches!(self, Self::Http2(stream) if stream.is_flushing())
     }
 
+    /// The tunnel that the stream stands for has broken: a stream says so with a code of its own.
+    pub fn fail_tunnel(&mut self) {
+        if let Self::Http2(stream) = self {
+            stream.fail_tunnel();
+        }
+    }
+
     /// What ended the stream, as far as the codec knows it by itself.
     pub fn ending(&self) -> Ending {
         match self {

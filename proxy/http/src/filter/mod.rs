@@ -173,8 +173,12 @@ pub struct FilterChain {
 }
 
 impl FilterChain {
-    /// The router must be last, and nothing else may be.
-    pub fn compile(protos: &[Proto], context: &FilterContext<'_>) -> Result<Self, ConfigError> {
+    /// The router must be last, and nothing else may be. `field` is where the filters stand.
+    pub fn compile(
+        protos: &[Proto],
+        field: &str,
+        context: &FilterContext<'_>,
+    ) -> Result<Self, ConfigError> {
         let mut filters = Vec::with_capacity(protos.len());
         let mut router = None;
         for (i, proto) in protos.iter().enumerate() {
@@ -187,7 +191,7 @@ impl FilterChain {
                 );
                 continue;
             }
-            match registry::compile(proto, last, context).at_index("http_filters", i)? {
+            match registry::compile(proto, last, context).at_index(field, i)? {
                 registry::Compiled::Filter(filter) => {
                     let instance = Instance {
                         name: proto.name.as_str().into(),

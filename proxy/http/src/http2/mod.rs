@@ -330,6 +330,9 @@ impl<'a> Http2Connection<'a> {
             self.hcm.stats.downstream_cx_drain_close.inc();
             self.start_drain();
         }
+        if end.close {
+            self.start_drain();
+        }
         if end.premature
             && self
                 .hcm

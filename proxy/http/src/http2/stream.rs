@@ -21,6 +21,8 @@ pub(super) struct StreamEnd {
     pub malformed: bool,
     /// A draining server asks the connection to close.
     pub drain: bool,
+    /// The stream itself does.
+    pub close: bool,
 }
 
 /// Runs it.
@@ -47,6 +49,7 @@ pub(super) async fn run(
         premature: false,
         malformed,
         drain: matches!(connection.drain, DrainState::Draining { .. }),
+        close: connection.soft_drain,
     };
     let resets = &connection.hcm.premature_resets;
     let Codec::Http2(stream) = &mut connection.codec else {
@@ -66,10 +69,10 @@ pub(super) async fn run(
             if stream.is_flushing() {
                 stats.tx_flush_timeout.inc();
             }
-            stream.reset(match malformed {
-                true => Reason::PROTOCOL_ERROR,
-                false => Reason::INTERNAL_ERROR,
-            });
+            match malformed {
+                true => stream.reset(Reason::PROTOCOL_ERROR),
+                false => stream.abort(),
+            }
         }
         Ending::Open | Ending::Violation(_) | Ending::Local(_) | Ending::Closed => return end,
     }

@@ -9,6 +9,7 @@ use super::{
     redirect::Redirect,
     retry_policy::RetryPolicy,
     rewrite::{HostRewrite, PathRewrite, update_authority},
+    upgrade::RouteUpgrades,
 };
 
 /// The `action` of a route.
@@ -47,6 +48,8 @@ pub struct Forward {
     /// The authority becomes the chosen endpoint's hostname: see [`rewrite_host_to_upstream`](Self::rewrite_host_to_upstream).
     pub auto_host_rewrite: bool,
     pub append_x_forwarded_host: bool,
+    /// Which upgrades the route allows, where it says so.
+    pub upgrades: Option<Box<RouteUpgrades>>,
     pub(super) host_rewrite: HostRewrite,
     pub(super) path_rewrite: PathRewrite,
 }

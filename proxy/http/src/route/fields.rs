@@ -195,13 +195,25 @@ pub const FIELDS: &[Message] = &[
             ("cors", CORS),
             ("max_grpc_timeout", USED),
             ("grpc_timeout_offset", USED),
-            ("upgrade_configs", LATER),
+            ("upgrade_configs", USED),
             ("internal_redirect_policy", LATER),
             ("internal_redirect_action", LATER),
             ("max_internal_redirects", LATER),
             ("hedge_policy", USED),
             ("max_stream_duration", USED),
         ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.UpgradeConfig",
+        fields: &[
+            ("upgrade_type", USED),
+            ("enabled", USED),
+            ("connect_config", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig",
+        fields: &[("proxy_protocol_config", LATER), ("allow_post", USED)],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.MaxStreamDuration",

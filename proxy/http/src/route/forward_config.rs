@@ -32,6 +32,7 @@ use super::{
     path_template::TemplateRewrite,
     retry_policy::RetryPolicy,
     rewrite::{HostRewrite, PathRewrite, path_format},
+    upgrade::RouteUpgrades,
     virtual_host::Target,
     weighted::Weighted,
 };
@@ -158,6 +159,7 @@ fn forward(
             Some(Host::AutoHostRewrite(true))
         ),
         append_x_forwarded_host: proto.append_x_forwarded_host,
+        upgrades: RouteUpgrades::compile(proto)?,
         host_rewrite: HostRewrite::compile(proto)?,
         path_rewrite: path_rewrite(proto, path)?,
     })

@@ -29,6 +29,7 @@ mod routes;
 mod table;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod virtual_cluster;
 mod virtual_host;
 mod weighted;
@@ -46,5 +47,6 @@ pub use redirect::Redirect;
 pub use retry_host::Avoided;
 pub use retry_policy::{RetryOn, RetryPolicy};
 pub use table::{RouteMatch, RouteTable};
+pub use upgrade::RouteUpgrades;
 pub use virtual_cluster::{RequestStats, VirtualCluster};
 pub use virtual_host::{VirtualHost, VirtualHostPolicy};

@@ -2,23 +2,25 @@
 
 use super::{
     Forwarding,
-    connection::{Connecting, Connection},
+    connection::{Connecting, Connection, forget_last_attempt},
     failure::{self, ResetReason},
+    interim::is_forwarded,
 };
 use crate::{
     codec::{
         ClientExchange,
         h1::{EncodeError, ExchangeError, server::RequestError},
     },
+    local_reply::LocalReply,
     stream::{ActiveStream, Expired, RequestEvent},
     timeout::earliest,
+    upgrade::Upgrade,
 };
 use bytes::Bytes;
 use outrigger_core::{
     HeaderId, StreamInfo,
     log::{Headers, Tags},
     log_debug,
-    stream_info::UpstreamInfo,
 };
 use outrigger_upstream::{CloseReason, Cluster, PoolFailure};
 use std::{
@@ -49,6 +51,10 @@ pub(super) enum AttemptEnd {
     Soft(Box<ClientExchange>),
     /// A pooled connection was already closed by the upstream: the request goes out again as if nothing had happened.
     Stale,
+    /// A WebSocket was refused by what is no error: the head of the response stands in for it.
+    HandshakeFailed(Box<LocalReply>),
+    /// The client did not wait for the answer to its CONNECT.
+    EarlyData,
     NoHost,
     /// Filters or routes made a head of the request that must not be written.
     Unwritable(EncodeError),
@@ -65,6 +71,7 @@ pub(super) enum Interrupt {
     PerTryIdle,
     /// An attempt that was parked decides the request.
     Hedged(Box<AttemptEnd>),
+    EarlyData,
     Expired(Expired),
     Disconnected(RequestError),
 }
@@ -75,6 +82,7 @@ impl From<Interrupt> for AttemptEnd {
             Interrupt::PerTry => Self::PerTryTimeout { idle: false },
             Interrupt::PerTryIdle => Self::PerTryTimeout { idle: true },
             Interrupt::Hedged(end) => *end,
+            Interrupt::EarlyData => Self::EarlyData,
             Interrupt::Expired(expired) => Self::Expired(expired),
             Interrupt::Disconnected(error) => Self::Disconnected(error),
         }
@@ -123,7 +131,8 @@ impl Forwarding {
         stream.info.timing.upstream_connect_begin = Some(begin);
         let mut waited = false;
         let connection = {
-            let connecting = Connecting::new(&self.cluster, &host, self.priority, &stream.info);
+            let connecting =
+                Connecting::new(&self.cluster, &host, self.priority, &stream.info, self.tcp);
             let mut connecting = pin!(connecting);
             self.host = Some(host);
             poll_fn(|cx| {
@@ -192,7 +201,7 @@ impl Forwarding {
         upstream.connection_ids_attempted.push(connection.info().id);
         upstream.local_address = connection.info().local_address.clone();
         upstream.remote_address = Some(connection.info().remote_address.clone());
-        upstream.protocol = Some(connection.protocol());
+        upstream.protocol = connection.protocol();
         stream.info.timing.upstream_connect_end.get_or_insert(now);
         stream.info.timing.upstream_tx_begin = Some(now);
     }
@@ -223,15 +232,13 @@ impl Forwarding {
             log_encoded(&stream.info);
             stream.info.timing.upstream_tx_end = stream.info.timing.upstream_tx_begin;
         }
-        for piece in queue {
-            exchange.send_data(piece);
-        }
-        if let Some(trailers) = self.replay.end() {
-            exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
-        }
+        self.send_queue(stream, &mut exchange, queue);
         stream.messages.response.clear();
         let end = poll_fn(|cx| self.poll_exchange(cx, stream, &mut exchange, &mut deadlines)).await;
         let end = match end {
+            Ok(status) if Self::is_failed_handshake(stream, status) => {
+                return self.failed_handshake(stream, exchange, status);
+            }
             Ok(status) => {
                 let received = exchange.header_bytes_received();
                 stream.info.upstream.header_bytes_received = received;
@@ -366,26 +373,6 @@ impl Forwarding {
             .map(|interrupt| Err(ExchangeEnd::Interrupted(interrupt)))
     }
 
-    /// The first interim response goes to the client if the connection manager forwards them. With it the response has
-    /// begun: there are no retries any more.
-    #[cold]
-    fn on_interim(&mut self, stream: &mut ActiveStream<'_>, status: u16) {
-        self.interim = true;
-        self.retry = None;
-        self.close_parked(stream);
-        self.charge.reply(&self.cluster, status);
-        let hcm = stream.hcm;
-        if hcm.proxy_100_continue {
-            hcm.stats.charge_response(status);
-            hcm.listener_stats.charge_response(status);
-            let to = stream.response_context();
-            stream
-                .connection
-                .codec
-                .send_informational(&stream.messages.response, to);
-        }
-    }
-
     /// Moves request body from the client to the upstream, and keeps it for another attempt.
     fn pump_request(
         &mut self,
@@ -394,16 +381,19 @@ impl Forwarding {
         exchange: &mut ClientExchange,
         deadlines: &mut TryDeadlines,
     ) -> Option<Interrupt> {
-        while !stream.request_complete && !exchange.is_backed_up() {
+        while !stream.request_complete && !exchange.is_backed_up() && !self.is_early_full() {
             match stream.poll_request_body(cx) {
+                Poll::Ready(RequestEvent::Data(_)) if self.rejects_early_data(stream) => {
+                    return Some(Interrupt::EarlyData);
+                }
                 Poll::Ready(RequestEvent::Data(data)) => {
                     self.keep(&data);
-                    exchange.send_data(data);
+                    self.send_piece(exchange, data);
                     self.touch_idle(deadlines);
                 }
                 Poll::Ready(RequestEvent::End { trailers }) => {
                     self.replay.set_end(trailers);
-                    exchange.send_end(trailers.then_some(&stream.messages.request_trailers));
+                    self.send_end(stream, exchange, trailers);
                     log_encoded(&stream.info);
                     let now = Instant::now();
                     let elapsed = now.saturating_duration_since(stream.info.start);
@@ -432,6 +422,9 @@ impl Forwarding {
         let mut queued: usize = queue.iter().map(Bytes::len).sum();
         while !stream.request_complete && (limit == 0 || queued < limit) {
             match stream.poll_request_body(cx) {
+                Poll::Ready(RequestEvent::Data(_)) if self.rejects_early_data(stream) => {
+                    return Some(Interrupt::EarlyData);
+                }
                 Poll::Ready(RequestEvent::Data(data)) => {
                     self.keep(&data);
                     queued += data.len();
@@ -457,9 +450,10 @@ impl Forwarding {
         }
     }
 
-    /// The route's timeout runs from the end of the request.
+    /// The route's timeout runs from the end of the request, which has none behind the head of a WebSocket.
     fn arm_route(&self, stream: &mut ActiveStream<'_>, now: Instant) {
-        if stream.request_complete && stream.deadlines.route.is_none() {
+        let complete = stream.request_complete || stream.upgrade == Some(Upgrade::WebSocket);
+        if complete && stream.deadlines.route.is_none() {
             stream.deadlines.route = self.timeouts.global.map(|d| now + d);
         }
     }
@@ -552,6 +546,7 @@ fn log_encoded(info: &StreamInfo) {
 #[cold]
 pub(super) fn close_failed(cluster: &Cluster, exchange: ClientExchange, error: &ExchangeError) {
     let reason = match error {
+        _ if exchange.ends_connect() => CloseReason::Local,
         ExchangeError::Terminated
         | ExchangeError::Truncated
         | ExchangeError::Reset
@@ -565,32 +560,6 @@ pub(super) fn close_failed(cluster: &Cluster, exchange: ClientExchange, error: &
         }
     };
     exchange.close(reason);
-}
-
-/// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.
-fn forget_last_attempt(info: &mut StreamInfo) {
-    if info.upstream.host.is_none() {
-        return;
-    }
-    let last = std::mem::take(&mut info.upstream);
-    info.upstream = UpstreamInfo {
-        hosts_attempted: last.hosts_attempted,
-        connection_ids_attempted: last.connection_ids_attempted,
-        wire_bytes_sent: last.wire_bytes_sent,
-        wire_bytes_received: last.wire_bytes_received,
-        filter_state: last.filter_state,
-        ..UpstreamInfo::default()
-    };
-    let timing = &mut info.timing;
-    timing.upstream_connect_end = None;
-    timing.upstream_tx_begin = None;
-    timing.upstream_tx_end = None;
-    timing.upstream_rx_begin = None;
-}
-
-/// The interim responses that Envoy knows; others are swallowed by its codec.
-const fn is_forwarded(status: u16) -> bool {
-    matches!(status, 100 | 102 | 103 | 104)
 }
 
 /// Why no head came.

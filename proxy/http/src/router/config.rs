@@ -11,6 +11,7 @@ pub struct RouterConfig {
     pub suppress_envoy_headers: bool,
     pub respect_expected_rq_timeout: bool,
     pub suppress_grpc_request_failure_code_stats: bool,
+    pub reject_connect_request_early_data: bool,
     pub(super) strict: StrictHeaders,
 }
 
@@ -23,6 +24,9 @@ impl RouterConfig {
             respect_expected_rq_timeout: proto.respect_expected_rq_timeout,
             suppress_grpc_request_failure_code_stats: proto
                 .suppress_grpc_request_failure_code_stats,
+            reject_connect_request_early_data: proto
+                .reject_connect_request_early_data
+                .unwrap_or(false),
         })
     }
 }

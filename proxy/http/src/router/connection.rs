@@ -1,14 +1,15 @@
 //! The connection of one attempt: asked of the pool for the cluster's protocol, then given to that protocol's codec.
 
 use crate::codec::{
-    ClientExchange,
+    ClientExchange, TcpExchange,
     h1::{self, Http1Settings},
     h2::{ClientStream, Http2Settings},
 };
-use outrigger_core::{Method, Protocol, StreamInfo};
+use outrigger_core::{Method, Protocol, StreamInfo, stream_info::UpstreamInfo};
 use outrigger_upstream::{
     Cluster, ClusterConfig, Host, Http1Connection, Http1Request, Http2Request, Http2Stream,
-    PoolFailure, Priority, UpstreamConnectionInfo, config::Protocol as UpstreamProtocol,
+    PoolFailure, Priority, TcpConnection, UpstreamConnectionInfo,
+    config::Protocol as UpstreamProtocol,
 };
 use std::{
     future::Future,
@@ -17,10 +18,11 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The wait for a connection. The one for HTTP/2 is in its own box: HTTP/1 pays nothing for it.
+/// The wait for a connection. HTTP/1 pays nothing for what the others need.
 pub(super) enum Connecting {
     Http1(Http1Request),
     Http2(Box<Http2Request>),
+    Tcp(Pin<Box<dyn Future<Output = Result<TcpConnection, PoolFailure>> + Send>>),
 }
 
 impl Connecting {
@@ -29,7 +31,11 @@ impl Connecting {
         host: &Arc<Host>,
         priority: Priority,
         info: &StreamInfo,
+        tcp: bool,
     ) -> Self {
+        if tcp {
+            return Self::Tcp(Box::pin(cluster.tcp(host, priority)));
+        }
         let http2 = match cluster.config.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Http2 => true,
@@ -50,6 +56,7 @@ impl Future for Connecting {
         match self.get_mut() {
             Self::Http1(request) => Pin::new(request).poll(cx).map_ok(Connection::Http1),
             Self::Http2(request) => Pin::new(request).poll(cx).map_ok(Connection::Http2),
+            Self::Tcp(connecting) => connecting.as_mut().poll(cx).map_ok(Connection::Tcp),
         }
     }
 }
@@ -58,6 +65,7 @@ impl Future for Connecting {
 pub(super) enum Connection {
     Http1(Http1Connection),
     Http2(Box<Http2Stream>),
+    Tcp(TcpConnection),
 }
 
 impl Connection {
@@ -65,13 +73,16 @@ impl Connection {
         match self {
             Self::Http1(connection) => &connection.info,
             Self::Http2(stream) => &stream.info,
+            Self::Tcp(connection) => &connection.info,
         }
     }
 
-    pub(super) fn protocol(&self) -> Protocol {
+    /// None is spoken over TCP.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
         match self {
-            Self::Http1(_) => Protocol::Http11,
-            Self::Http2(_) => Protocol::Http2,
+            Self::Http1(_) => Some(Protocol::Http11),
+            Self::Http2(_) => Some(Protocol::Http2),
+            Self::Tcp(_) => None,
         }
     }
 
@@ -79,7 +90,7 @@ impl Connection {
     pub(super) fn is_reused(&self) -> bool {
         match self {
             Self::Http1(connection) => connection.reused,
-            Self::Http2(_) => false,
+            Self::Http2(_) | Self::Tcp(_) => false,
         }
     }
 
@@ -103,6 +114,9 @@ impl Connection {
                 let stream = ClientStream::new(*stream, settings, buffer_limit);
                 ClientExchange::Http2(Box::new(stream))
             }
+            Self::Tcp(connection) => {
+                ClientExchange::Tcp(Box::new(TcpExchange::new(connection, buffer_limit)))
+            }
         }
     }
 }
@@ -119,4 +133,25 @@ fn settings(config: &ClusterConfig) -> Http1Settings {
         header_key_format: options.header_key_format,
         ..Http1Settings::default()
     }
+}
+
+/// The stream shows its last attempt alone; only the lists of what was attempted grow, and the wire bytes.
+pub(super) fn forget_last_attempt(info: &mut StreamInfo) {
+    if info.upstream.host.is_none() {
+        return;
+    }
+    let last = std::mem::take(&mut info.upstream);
+    info.upstream = UpstreamInfo {
+        hosts_attempted: last.hosts_attempted,
+        connection_ids_attempted: last.connection_ids_attempted,
+        wire_bytes_sent: last.wire_bytes_sent,
+        wire_bytes_received: last.wire_bytes_received,
+        filter_state: last.filter_state,
+        ..UpstreamInfo::default()
+    };
+    let timing = &mut info.timing;
+    timing.upstream_connect_end = None;
+    timing.upstream_tx_begin = None;
+    timing.upstream_tx_end = None;
+    timing.upstream_rx_begin = None;
 }

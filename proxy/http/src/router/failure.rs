@@ -1,6 +1,10 @@
 //! Why an attempt failed before it brought a response, and what the client is told.
 
-use crate::{codec::h1::ExchangeError, local_reply::LocalReply, stream::ActiveStream};
+use crate::{
+    codec::h1::{EncodeError, ExchangeError},
+    local_reply::LocalReply,
+    stream::ActiveStream,
+};
 use outrigger_core::{HeaderId, ResponseFlag, log_debug};
 use outrigger_upstream::{FailureReason, PoolFailure};
 use std::borrow::Cow;
@@ -96,6 +100,18 @@ impl ResetReason {
 pub(super) fn log(stream: &ActiveStream<'_>, reason: &str, transport_failure: &str) {
     log_debug!("router", &stream.info =>
         "upstream reset: reset reason: {reason}, transport failure reason: {transport_failure}");
+}
+
+/// A filter or route took away a header that the request needs, or put in one that would split it.
+#[cold]
+pub(super) fn unwritable(error: &EncodeError) -> LocalReply {
+    let details = match error {
+        EncodeError::Required(_) => "filter_removed_required_request_headers",
+        EncodeError::LineBreak | EncodeError::ContentLength => "filter_added_invalid_request_data",
+    };
+    let mut reply = LocalReply::new(503, "", format!("{details}{{{error}}}"));
+    reply.body = error.to_string().into();
+    reply
 }
 
 impl From<&ExchangeError> for ResetReason {

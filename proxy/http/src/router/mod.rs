@@ -6,8 +6,10 @@ mod charge;
 mod cluster;
 mod config;
 mod connection;
+mod early_data;
 mod failure;
 mod hedge;
+mod interim;
 mod replay;
 mod response;
 mod retry;
@@ -22,17 +24,15 @@ use self::{
     attempt::AttemptEnd,
     charge::Charge,
     cluster::{find_cluster, log_unknown_cluster},
-    failure::ResetReason,
+    early_data::EarlyData,
+    failure::{ResetReason, unwritable},
     hedge::Parked,
-    replay::ReplayBuffer,
+    replay::{ReplayBuffer, replay_limit},
     retry::{Refusal, RetryState},
     timeout::Timeouts,
 };
 use crate::{
-    codec::{
-        ClientExchange,
-        h1::{EncodeError, server::RequestError},
-    },
+    codec::{ClientExchange, h1::server::RequestError},
     local_reply::LocalReply,
     route::{Action, Avoided, Forward, RouteMatch},
     stream::{ActiveStream, Expired},
@@ -65,6 +65,10 @@ pub struct Forwarding {
     timeouts: Timeouts,
     retry: Option<RetryState>,
     replay: ReplayBuffer,
+    /// What waits for the upstream's consent to an upgrade.
+    early: Option<EarlyData>,
+    /// The upstream gets the bytes of the request over TCP.
+    tcp: bool,
     /// The hosts of the attempts before this one.
     tried: SmallVec<[Arc<Host>; 1]>,
     /// A stale connection was replaced once already.
@@ -102,7 +106,7 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
         };
         next = match end {
             AttemptEnd::Head {
-                exchange,
+                mut exchange,
                 status,
                 retried,
             } => match forwarding.on_head(stream, status, retried, exchange.response_complete()) {
@@ -114,11 +118,13 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 None => {
                     forwarding.close_parked(stream);
                     forwarding.watch_response(stream);
+                    let agreed = forwarding.settle_early_data(stream, &mut exchange, status);
                     let ended = exchange.response_complete();
                     let response = UpstreamResponse {
                         exchange,
                         status,
                         ended,
+                        agreed,
                         forwarding,
                     };
                     return Outcome::Response(response);
@@ -132,6 +138,10 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 Ok(next) => next,
                 Err(reply) => return Outcome::Reply(reply),
             },
+            AttemptEnd::HandshakeFailed(reply) => return Outcome::Reply(*reply),
+            AttemptEnd::EarlyData => {
+                return Outcome::Reply(LocalReply::new(400, "", "early_connect_data"));
+            }
             AttemptEnd::Stale => Next::Attempt(Duration::ZERO),
             AttemptEnd::Soft(exchange) => forwarding.on_soft_timeout(stream, exchange),
             AttemptEnd::Unwritable(error) => return Outcome::Reply(unwritable(&error)),
@@ -168,7 +178,7 @@ impl Forwarding {
     /// Resolves the cluster and prepares the request head.
     fn begin(stream: &mut ActiveStream<'_>) -> Result<Box<Self>, Box<LocalReply>> {
         let hcm = stream.hcm;
-        let Some(config) = hcm.filters.router else {
+        let Some(config) = stream.filters.router else {
             return Err(Box::new(LocalReply::new(404, "", "route_not_found")));
         };
         // `take_route` has seen the route and that it forwards.
@@ -218,6 +228,10 @@ impl Forwarding {
             // Connections to upstreams are not encrypted.
             request.set(HeaderId::Scheme, b"http");
         }
+        let tcp = forward
+            .upgrades
+            .as_ref()
+            .is_some_and(|upgrades| upgrades.is_tcp(stream.method));
         let hedge = match request.get(HeaderId::EnvoyHedgeOnPerTryTimeout) {
             Some(b"true") => true,
             Some(b"false") => false,
@@ -250,6 +264,8 @@ impl Forwarding {
             timeouts,
             retry,
             replay: ReplayBuffer::new(limit),
+            early: stream.upgrade.map(|_| EarlyData::default()),
+            tcp,
             tried: SmallVec::new(),
             replaced_stale: false,
             charge,
@@ -560,25 +576,4 @@ impl Forwarding {
                 | Method::Delete
         )
     }
-}
-
-/// A filter or route took away a header that the request needs, or put in one that would split it.
-#[cold]
-fn unwritable(error: &EncodeError) -> LocalReply {
-    let details = match error {
-        EncodeError::Required(_) => "filter_removed_required_request_headers",
-        EncodeError::LineBreak | EncodeError::ContentLength => "filter_added_invalid_request_data",
-    };
-    let mut reply = LocalReply::new(503, "", format!("{details}{{{error}}}"));
-    reply.body = error.to_string().into();
-    reply
-}
-
-/// Bytes of a request kept for retries: what the route allows, within what the connection may hold.
-fn replay_limit(route: &RouteMatch, buffer_limit: usize) -> usize {
-    let asked = route
-        .route
-        .request_body_buffer_limit
-        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    asked.unwrap_or(buffer_limit)
 }

@@ -1,5 +1,6 @@
 //! What has been sent of a request, kept as long as another attempt may need it.
 
+use crate::route::RouteMatch;
 use bytes::Bytes;
 
 /// Pieces of a request body; sharing memory with what was read, never copying.
@@ -62,6 +63,15 @@ impl ReplayBuffer {
     pub fn end(&self) -> Option<bool> {
         self.end
     }
+}
+
+/// Bytes of a request kept for retries: what the route allows, within what the connection may hold.
+pub(super) fn replay_limit(route: &RouteMatch, buffer_limit: usize) -> usize {
+    let asked = route
+        .route
+        .request_body_buffer_limit
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    asked.unwrap_or(buffer_limit)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub struct UpstreamResponse {
     pub status: u16,
     /// The body has been read to its end.
     pub ended: bool,
+    /// What the client still sends is for the upstream: not so if that has refused an upgrade.
+    pub agreed: bool,
     pub(super) forwarding: Box<Forwarding>,
 }
 
@@ -87,10 +89,12 @@ impl UpstreamResponse {
             let stats = &self.forwarding.cluster.stats;
             stats.upstream_cx_protocol_error.inc();
         }
-        self.exchange.close(match error {
+        let reason = match error {
             ExchangeError::Protocol(_) => CloseReason::Local,
+            _ if self.exchange.ends_connect() => CloseReason::Local,
             _ => CloseReason::Remote,
-        });
+        };
+        self.exchange.close(reason);
     }
 
     /// A timeout ends the response.

@@ -13,6 +13,8 @@ mod pipeline;
 mod proxy_response;
 mod request_body;
 mod response_body;
+mod response_head;
+mod tunnel;
 
 pub(crate) use deadlines::{Deadlines, Expired};
 pub(crate) use messages::Messages;
@@ -22,12 +24,9 @@ pub use request_body::HeldBody;
 use crate::{
     codec::{
         CodecError,
-        h1::{
-            ConnectionHeader, EncodeError, RequestHead, authority_is_valid,
-            server::{RequestError, ResponseContext},
-        },
+        h1::{EncodeError, RequestHead, authority_is_valid, server::RequestError},
     },
-    filter::{Decision, Paused},
+    filter::{Decision, FilterChain, Paused},
     hcm::{Close, Connection, DrainState, HttpConnectionManager},
     hop_by_hop,
     local_reply::{LocalReply, is_grpc},
@@ -35,6 +34,7 @@ use crate::{
     route::{Action, RouteMatch},
     router,
     timeout::earliest,
+    upgrade::Upgrade,
 };
 use bytes::Bytes;
 use envoy_api::pb::envoy::data::accesslog::v3::AccessLogType;
@@ -67,6 +67,10 @@ pub(crate) struct ActiveStream<'a> {
     pub messages: &'a mut Messages,
     pub info: StreamInfo,
     pub route: Option<RouteMatch>,
+    /// Those of all requests, or of the upgrade that this one asks for.
+    pub filters: &'a FilterChain,
+    /// What becomes of its connection, where that is allowed.
+    pub upgrade: Option<Upgrade>,
     pub deadlines: Deadlines,
     pub method: Method,
     pub internal: bool,
@@ -124,6 +128,8 @@ impl<'a> ActiveStream<'a> {
             messages,
             info,
             route: None,
+            filters: &hcm.filters,
+            upgrade: None,
             deadlines,
             method: Method::Other,
             internal: false,
@@ -140,7 +146,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The straight line. Returns how the connection ends, or `None` if it serves another request.
     pub async fn run(&mut self, head: &RequestHead) -> Option<Close> {
-        if let Err(error) = check_head(&mut self.messages.request) {
+        if let Err(error) = check_head(head, &mut self.messages.request) {
             self.messages.request.clear();
             self.note_header_bytes(head);
             return self.reject(error).await;
@@ -285,18 +291,14 @@ impl<'a> ActiveStream<'a> {
             }
         }
         self.limit_duration();
-        if hop_by_hop::is_upgrade(&self.messages.request)
-            || self.method == Method::Connect && self.route.is_some()
-        {
-            hcm.stats.downstream_rq_ws_on_non_ws_route.inc();
-            router::name_cluster(self);
-            return Step::Reply(LocalReply::new(403, "", "upgrade_failed"));
+        if let Some(refused) = self.begin_upgrade() {
+            return Step::Reply(refused);
         }
         if hcm.access_log_options.on_new_request {
             router::name_cluster(self);
             self.log_line(AccessLogType::DownstreamStart);
         }
-        match hcm.filters.decode_headers(self) {
+        match self.filters.decode_headers(self) {
             Decision::Continue => self.take_route(),
             Decision::Reply(reply) => {
                 router::name_cluster(self);
@@ -332,11 +334,13 @@ impl<'a> ActiveStream<'a> {
             Action::Forward(_) => Step::Forward,
             Action::Redirect(redirect) => {
                 hcm.router_stats.rq_direct_response.inc();
-                let location = redirect.location(&self.messages.request, &self.info);
-                Step::Reply(
-                    LocalReply::new(redirect.code(), "", "direct_response")
-                        .header(HeaderId::Location, location),
-                )
+                let mut reply = LocalReply::new(redirect.code(), "", "direct_response");
+                // There is no way from a CONNECT to another place.
+                if self.messages.request.contains(HeaderId::Path) {
+                    let location = redirect.location(&self.messages.request, &self.info);
+                    reply = reply.header(HeaderId::Location, location);
+                }
+                Step::Reply(reply)
             }
             Action::DirectResponse(direct) => {
                 hcm.router_stats.rq_direct_response.inc();
@@ -428,7 +432,7 @@ impl<'a> ActiveStream<'a> {
         now: Duration,
     ) -> Result<(), EncodeError> {
         let hcm = self.hcm;
-        hcm.filters.encode_headers(self, end);
+        self.filters.encode_headers(self, end);
         response_headers::mutate(
             &mut self.messages.response,
             &self.messages.request,
@@ -466,6 +470,9 @@ impl<'a> ActiveStream<'a> {
         let header_bytes = codec.header_bytes_sent();
         self.info.downstream_header_bytes_sent = header_bytes;
         self.info.downstream_decompressed_header_bytes_sent = header_bytes;
+        if self.upgrade.is_some() {
+            self.log_tunnel();
+        }
         Ok(())
     }
 
@@ -483,41 +490,6 @@ impl<'a> ActiveStream<'a> {
     pub fn url(&self) -> &str {
         let path = self.messages.request.get_str(HeaderId::Path);
         path.unwrap_or_default()
-    }
-
-    /// A client of HTTP/1.0 takes no chunks: only the end of the connection tells it where a body of unknown length
-    /// ends. Envoy asks for nothing but the length, even where there is no body.
-    fn ends_by_close(&self) -> bool {
-        self.info.protocol == Some(Protocol::Http10)
-            && !self.messages.response.contains(HeaderId::ContentLength)
-    }
-
-    /// Whether an HTTP/1 connection ends with this response, which has to say so.
-    fn decide_close(&mut self) {
-        self.saw_connection_close |= self.connection.soft_drain;
-        let asked = self.connection.drain == DrainState::NotDraining && self.saw_connection_close;
-        if asked || self.ends_by_close() || !self.received {
-            self.connection.drain = DrainState::Closing;
-        }
-        if self.connection.drain != DrainState::NotDraining {
-            log_debug!("http", &self.info => "closing connection due to connection close header");
-            self.messages.response.set(HeaderId::Connection, b"close");
-        }
-    }
-
-    /// What the codec must know to write a response.
-    pub fn response_context(&self) -> ResponseContext {
-        ResponseContext {
-            protocol: self.info.protocol.unwrap_or(Protocol::Http11),
-            method: self.method,
-            connection: match self.info.protocol {
-                // HTTP/1.0 must be told that the connection stays.
-                Some(Protocol::Http10) if self.connection.drain == DrainState::NotDraining => {
-                    ConnectionHeader::KeepAlive
-                }
-                _ => ConnectionHeader::FromMap,
-            },
-        }
     }
 
     /// Ready when one of the stream's deadlines, or the router's own, has passed.
@@ -577,13 +549,19 @@ impl Drop for ActiveStream<'_> {
             self.log();
         }
         self.hcm.stats.downstream_rq_active.dec();
+        if self.upgrade.is_some() {
+            self.hcm.stats.downstream_cx_upgrades_active.dec();
+        }
         self.connection.consumed = self.connection.codec.bytes_consumed();
     }
 }
 
 /// What Envoy's codec finds wrong with a whole head beyond its syntax.
-fn check_head(request: &mut HeaderMap) -> Result<(), CodecError> {
-    hop_by_hop::remove_nominated(request).map_err(|_| CodecError::CONNECTION_HEADER)?;
+fn check_head(head: &RequestHead, request: &mut HeaderMap) -> Result<(), CodecError> {
+    // Envoy leaves the headers of what will not be HTTP any more alone.
+    if !head.upgrade && head.method != Method::Connect {
+        hop_by_hop::remove_nominated(request).map_err(|_| CodecError::CONNECTION_HEADER)?;
+    }
     match request.get(HeaderId::Authority) {
         Some(authority) if !authority_is_valid(authority) => Err(CodecError::INVALID_AUTHORITY),
         _ => Ok(()),

@@ -36,7 +36,7 @@ impl ActiveStream<'_> {
                     ));
                 }
             }
-            match hcm.filters.resume(self, paused.place) {
+            match self.filters.resume(self, paused.place) {
                 Decision::Continue => return self.take_route(),
                 Decision::Reply(reply) => return self.filter_reply(*reply),
                 Decision::Pause(again) => paused = again,

@@ -302,7 +302,7 @@ impl Step {
 impl Way {
     /// Shows the trailers to the filters between two steps, or between a step and either end of the chain.
     fn pass_trailers(self, stream: &mut ActiveStream<'_>, from: Option<usize>, to: Option<usize>) {
-        let filters = &stream.hcm.filters;
+        let filters = stream.filters;
         match self {
             Self::Request => {
                 let places = from.unwrap_or(0)..to.unwrap_or(usize::MAX);

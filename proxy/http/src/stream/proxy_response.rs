@@ -57,6 +57,9 @@ impl ActiveStream<'_> {
                 self.downstream_failed(error).await
             }
             ResponseEnd::UpstreamFailed(error) => {
+                if self.upgrade.is_some() && matches!(error, ExchangeError::Terminated) {
+                    self.connection.codec.fail_tunnel();
+                }
                 upstream.fail(self, &error);
                 self.reset_response()
             }
@@ -80,8 +83,11 @@ impl ActiveStream<'_> {
                 match self.poll_request_body(cx) {
                     Poll::Ready(RequestEvent::Data(data)) => {
                         moved = true;
-                        upstream.exchange.send_data(data);
+                        if upstream.agreed {
+                            upstream.exchange.send_data(data);
+                        }
                     }
+                    Poll::Ready(RequestEvent::End { .. }) if !upstream.agreed => {}
                     Poll::Ready(RequestEvent::End { trailers }) => {
                         upstream
                             .exchange
@@ -89,6 +95,14 @@ impl ActiveStream<'_> {
                         self.info.timing.upstream_tx_end = Some(self.info.elapsed());
                     }
                     Poll::Ready(RequestEvent::Failed(error)) => {
+                        // What the client said before that still reaches the upstream: a connection that others share
+                        // needs its turn for that.
+                        let _ = upstream.exchange.poll_flush(cx);
+                        let shared = upstream.exchange.is_multiplexed();
+                        if moved && shared && !self.connection.codec.is_multiplexed() {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
                         return Poll::Ready(ResponseEnd::Disconnected(error));
                     }
                     Poll::Pending => break,

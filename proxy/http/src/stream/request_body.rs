@@ -47,7 +47,7 @@ impl ActiveStream<'_> {
         let event = if self.messages.request_body.is_direct() {
             let event = self.poll_received_body(cx);
             if let Poll::Ready(Ok(BodyEvent::Trailers)) = event {
-                self.hcm.filters.decode_trailers(self, EVERYWHERE);
+                self.filters.decode_trailers(self, EVERYWHERE);
             }
             event
         } else {

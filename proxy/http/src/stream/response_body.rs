@@ -23,7 +23,7 @@ impl ActiveStream<'_> {
         if self.messages.response_body.is_direct() {
             let event = exchange.poll_body(cx, &mut self.messages.response_trailers);
             if let Poll::Ready(Ok(BodyEvent::Trailers)) = event {
-                self.hcm.filters.encode_trailers(self, EVERYWHERE);
+                self.filters.encode_trailers(self, EVERYWHERE);
             }
             return event;
         }

@@ -5,6 +5,7 @@ mod downstream;
 mod filters;
 mod http2;
 mod timeouts;
+mod tunnels;
 mod upstream;
 
 use crate::{HttpConnectionManager, ListenerContext};

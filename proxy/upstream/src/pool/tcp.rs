@@ -19,6 +19,17 @@ pub struct TcpConnection {
 }
 
 impl TcpConnection {
+    /// Counts bytes that were read and written.
+    pub fn count(&self, received: u64, sent: u64) {
+        self.guard.count(received, sent);
+    }
+
+    /// Ends a session that is over, and says who ended the connection.
+    pub fn finish(mut self, reason: CloseReason) {
+        self.guard.end_request();
+        self.guard.set_reason(reason);
+    }
+
     /// Ends the session and says who ended it.
     pub fn close(mut self, reason: CloseReason) {
         self.guard.set_reason(reason);

@@ -2,7 +2,7 @@
 
 use super::{
     BodyDecoder, Decoded, EncodeError, Framing, Http1Settings, RequestEncoding, ResponseHead,
-    ResponseParser, encode::header_bytes, encode_request, writer::BodyWriter,
+    ResponseParser, encode::header_bytes, encode_request, framing::is_upgrade, writer::BodyWriter,
 };
 use crate::codec::{
     BodyEvent, CodecError,
@@ -37,12 +37,23 @@ impl From<io::Error> for ExchangeError {
     }
 }
 
+/// What a request makes of its connection if the upstream agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tunnel {
+    /// Nothing: it is a request like most.
+    No,
+    Asked,
+    /// The upstream has agreed: what follows its head is no HTTP any more.
+    Open,
+}
+
 /// One request and its response.
 #[derive(Debug)]
 pub struct ClientExchange {
     connection: Http1Connection,
     settings: Http1Settings,
     method: Method,
+    tunnel: Tunnel,
     read: ReadBuffer,
     write: WriteBuffer,
     parser: ResponseParser,
@@ -68,6 +79,7 @@ impl ClientExchange {
             connection,
             settings,
             method,
+            tunnel: Tunnel::No,
             read: ReadBuffer::default(),
             write: WriteBuffer::default(),
             parser: ResponseParser::default(),
@@ -108,6 +120,9 @@ impl ClientExchange {
         let framing = encode_request(out, headers, how)?;
         self.header_bytes_sent = header_bytes(out.get(start..).unwrap_or_default());
         self.body_out = BodyWriter::new(framing, self.settings.enable_trailers);
+        if framing == Framing::UntilClose {
+            self.tunnel = Tunnel::Asked;
+        }
         self.request_ended = end;
         Ok(())
     }
@@ -165,13 +180,20 @@ impl ClientExchange {
         cx: &mut Context<'_>,
         headers: &mut HeaderMap,
     ) -> Poll<Result<ResponseHead, ExchangeError>> {
+        if self.connect_has_ended() {
+            return Poll::Ready(Err(ExchangeError::Terminated));
+        }
         loop {
             if !self.read.is_empty()
-                && let Some(head) = self
+                && let Some(mut head) = self
                     .parser
                     .parse(self.read.bytes(), &self.settings, self.method, headers)
                     .map_err(ExchangeError::Protocol)?
             {
+                if self.tunnel == Tunnel::Asked && self.agrees(&head, headers) {
+                    self.tunnel = Tunnel::Open;
+                    head.framing = Framing::UntilClose;
+                }
                 self.body = BodyDecoder::new(head.framing, &self.settings);
                 self.keep_alive &= head.keep_alive && head.framing != Framing::UntilClose;
                 self.header_bytes_received = head.header_bytes as u64;
@@ -187,6 +209,24 @@ impl ClientExchange {
         }
     }
 
+    /// The response switches the connection over.
+    fn agrees(&self, head: &ResponseHead, headers: &HeaderMap) -> bool {
+        match self.method {
+            Method::Connect => (200..300).contains(&head.status),
+            _ => !head.is_informational() && is_upgrade(headers),
+        }
+    }
+
+    /// The request of a CONNECT has been written to its end, and with it the connection ends, as Envoy has it.
+    fn connect_has_ended(&self) -> bool {
+        self.method == Method::Connect && self.request_ended && self.write.is_empty()
+    }
+
+    /// The end of a CONNECT is ours to make, even where the upstream was first to end its half.
+    pub fn ends_connect(&self) -> bool {
+        self.method == Method::Connect && (self.ended || self.connect_has_ended())
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = ready!(self.read.poll_fill(&mut self.connection.stream, cx))?;
         self.connection.count_read(read as u64);
@@ -199,6 +239,9 @@ impl ClientExchange {
         cx: &mut Context<'_>,
         trailers: &mut HeaderMap,
     ) -> Poll<Result<BodyEvent, ExchangeError>> {
+        if self.connect_has_ended() {
+            return Poll::Ready(Err(ExchangeError::Terminated));
+        }
         loop {
             match self
                 .body
@@ -208,6 +251,10 @@ impl ClientExchange {
                 Decoded::Data(data) => return Poll::Ready(Ok(BodyEvent::Data(data))),
                 Decoded::Trailers => return Poll::Ready(Ok(BodyEvent::Trailers)),
                 Decoded::End => return Poll::Ready(Ok(BodyEvent::End)),
+                // A tunnel has no end that both sides know of.
+                Decoded::NeedMore if self.ended && self.tunnel == Tunnel::Open => {
+                    return Poll::Ready(Err(ExchangeError::Terminated));
+                }
                 Decoded::NeedMore if self.ended => {
                     return Poll::Ready(match self.body.on_eof() {
                         true => Ok(BodyEvent::End),
@@ -216,6 +263,9 @@ impl ClientExchange {
                 }
                 Decoded::NeedMore => match ready!(self.poll_fill(cx)) {
                     Ok(read) => self.ended = read == 0,
+                    Err(_) if self.tunnel == Tunnel::Open => {
+                        return Poll::Ready(Err(ExchangeError::Terminated));
+                    }
                     Err(_) => return Poll::Ready(Err(ExchangeError::Truncated)),
                 },
             }
@@ -239,7 +289,8 @@ impl ClientExchange {
 
     /// The upstream sent more than its response on a connection that would otherwise serve again.
     pub fn has_surplus(&self) -> bool {
-        self.keep_alive && self.request_ended && !self.read.is_empty()
+        let answered = self.request_ended || self.tunnel == Tunnel::Asked;
+        self.keep_alive && answered && !self.read.is_empty()
     }
 
     /// Ends the exchange after a complete response: the connection goes back to its pool if it can serve again, that

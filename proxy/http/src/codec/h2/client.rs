@@ -5,13 +5,16 @@ use super::{
     head::{read_response, read_trailers, request},
     outgoing::{FRAME, Outgoing},
 };
-use crate::codec::{
-    BodyEvent, CodecError,
-    h1::{EncodeError, ExchangeError, ResponseHead},
+use crate::{
+    codec::{
+        BodyEvent, CodecError,
+        h1::{EncodeError, ExchangeError, ResponseHead},
+    },
+    hop_by_hop,
 };
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
-use outrigger_core::HeaderMap;
+use outrigger_core::{HeaderId, HeaderMap};
 use outrigger_upstream::{Http2Stream, UpstreamConnectionInfo, is_flood};
 use std::{
     future::Future,
@@ -29,6 +32,8 @@ pub struct ClientStream {
     recv: Option<RecvStream>,
     lease: Http2Stream,
     settings: Http2Settings,
+    /// What the request asks for with extended CONNECT.
+    upgrade: Option<Box<[u8]>>,
     out: Outgoing,
     response_ended: bool,
     failed: bool,
@@ -47,6 +52,7 @@ impl ClientStream {
             recv: None,
             lease,
             settings,
+            upgrade: None,
             out: Outgoing::default(),
             response_ended: false,
             failed: false,
@@ -127,6 +133,9 @@ impl ClientStream {
     /// Sends the request head. `end`: there is no body.
     pub fn send_head(&mut self, headers: &HeaderMap, end: bool) -> Result<(), EncodeError> {
         let head = request(headers)?;
+        if hop_by_hop::is_upgrade(headers) {
+            self.upgrade = headers.get(HeaderId::Upgrade).map(Box::from);
+        }
         self.header_bytes_sent = headers.byte_size() as u64;
         self.bytes_out += FRAME + self.header_bytes_sent;
         if end {
@@ -199,7 +208,8 @@ impl ClientStream {
         headers: &mut HeaderMap,
     ) -> Result<ResponseHead, ExchangeError> {
         headers.clear();
-        let Ok(head) = read_response(parts, &self.settings, headers) else {
+        let Ok(head) = read_response(parts, &self.settings, self.upgrade.as_deref(), headers)
+        else {
             self.failed = true;
             self.reset(Reason::INTERNAL_ERROR);
             return Err(ExchangeError::Reset);

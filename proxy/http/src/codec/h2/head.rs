@@ -1,8 +1,11 @@
 //! Heads and trailers between the `http` crate's types and ours: header rules of HTTP/2 as Envoy applies them.
 
 use super::Http2Settings;
-use crate::codec::h1::{
-    EncodeError, Framing, RequestHead, ResponseHead, UnderscoreAction, authority_is_valid,
+use crate::{
+    codec::h1::{
+        EncodeError, Framing, RequestHead, ResponseHead, UnderscoreAction, authority_is_valid,
+    },
+    hop_by_hop,
 };
 use bytes::Bytes;
 use http::{
@@ -33,6 +36,9 @@ impl HeadError {
     }
 }
 
+/// The `:protocol` of a CONNECT with a path, which remains a CONNECT.
+const BYTESTREAM: &str = "bytestream";
+
 /// What belongs to one HTTP/1 connection only.
 const HOP: HeaderSet = HeaderSet::of(&[
     HeaderId::Connection,
@@ -49,9 +55,19 @@ pub(super) fn read_request(
     settings: &Http2Settings,
     headers: &mut HeaderMap,
 ) -> Result<RequestHead, HeadError> {
-    let method = Method::from_bytes(parts.method.as_str().as_bytes());
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    let upgrade = protocol.filter(|protocol| protocol.as_str() != BYTESTREAM);
+    // Extended CONNECT is an upgrade to everything behind the codec, as in Envoy.
+    let method = match upgrade {
+        Some(_) => Method::Get,
+        None => Method::from_bytes(parts.method.as_str().as_bytes()),
+    };
     read_target(parts, method, headers)?;
     let dropped = read_fields(&parts.headers, settings, headers)?;
+    if let Some(protocol) = upgrade {
+        headers.append(HeaderId::Upgrade, protocol.as_str().as_bytes());
+        headers.append(HeaderId::Connection, b"upgrade");
+    }
     let authority = headers.get(HeaderId::Authority);
     if !authority.is_some_and(|host| authority_is_valid(host) && !host.contains(&b'@')) {
         return Err(if authority.is_none() {
@@ -78,18 +94,16 @@ pub(super) fn read_request(
 /// The pseudo headers.
 fn read_target(parts: &Parts, method: Method, headers: &mut HeaderMap) -> Result<(), HeadError> {
     let uri = &parts.uri;
-    headers.append(HeaderId::Method, parts.method.as_str().as_bytes());
+    let name = match method {
+        Method::Get => "GET",
+        _ => parts.method.as_str(),
+    };
+    headers.append(HeaderId::Method, name.as_bytes());
     if let Some(scheme) = uri.scheme_str() {
         headers.append(HeaderId::Scheme, scheme.as_bytes());
     }
     if let Some(authority) = uri.authority() {
         headers.append(HeaderId::Authority, authority.as_str().as_bytes());
-    }
-    if let Some(protocol) = parts.extensions.get::<h2::ext::Protocol>() {
-        // Extended CONNECT is an upgrade to everything behind the codec, as in Envoy.
-        headers.set(HeaderId::Method, b"GET");
-        headers.append(HeaderId::Connection, b"upgrade");
-        headers.append(HeaderId::Upgrade, protocol.as_str().as_bytes());
     }
     if let Some(path) = uri.path_and_query() {
         let path = path.as_str().as_bytes();
@@ -168,28 +182,43 @@ pub(super) fn read_trailers(
     read_fields(fields, settings, trailers).map(|_| ())
 }
 
-/// A response head as the crate wants it.
+/// A response head as the crate wants it. That the connection is switched over is a success like others here.
 pub(super) fn response(headers: &HeaderMap) -> Result<Response<()>, EncodeError> {
-    let status = headers
+    let mut status = headers
         .get(HeaderId::Status)
         .and_then(|status| StatusCode::from_bytes(status).ok())
         .ok_or(EncodeError::Required(":status"))?;
+    let upgrade = hop_by_hop::is_upgrade(headers);
+    if upgrade && status == StatusCode::SWITCHING_PROTOCOLS {
+        status = StatusCode::OK;
+    }
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = fields(headers)?;
     Ok(response)
 }
 
-/// Takes over a response head; `headers` is empty before.
+/// Takes over a response head; `headers` is empty before. `upgrade`: what the request has asked for; a success is the
+/// switch to it.
 pub(super) fn read_response(
     parts: &http::response::Parts,
     settings: &Http2Settings,
+    upgrade: Option<&[u8]>,
     headers: &mut HeaderMap,
 ) -> Result<ResponseHead, HeadError> {
-    headers.append(HeaderId::Status, parts.status.as_str().as_bytes());
+    let upgrade = upgrade.filter(|_| parts.status == StatusCode::OK);
+    let status = match upgrade {
+        Some(_) => StatusCode::SWITCHING_PROTOCOLS,
+        None => parts.status,
+    };
+    headers.append(HeaderId::Status, status.as_str().as_bytes());
     read_fields(&parts.headers, settings, headers)?;
+    if let Some(upgrade) = upgrade {
+        headers.append(HeaderId::Upgrade, upgrade);
+        headers.append(HeaderId::Connection, b"upgrade");
+    }
     Ok(ResponseHead {
-        status: parts.status.as_u16(),
+        status: status.as_u16(),
         protocol: Protocol::Http2,
         keep_alive: true,
         framing: Framing::None,
@@ -203,31 +232,48 @@ pub(super) fn request(headers: &HeaderMap) -> Result<Request<()>, EncodeError> {
         let value = headers.get(id).ok_or(EncodeError::Required(name))?;
         Ok::<_, EncodeError>(Bytes::copy_from_slice(value))
     };
-    let method = headers
+    let mut method = headers
         .get(HeaderId::Method)
         .and_then(|method| http::Method::from_bytes(method).ok())
         .ok_or(EncodeError::Required(":method"))?;
+    let mut request = Request::new(());
+    *request.headers_mut() = fields(headers)?;
+    // Without a path, as in Envoy, even where it came with one.
+    let connect = method == http::Method::CONNECT;
+    let upgrade = hop_by_hop::is_upgrade(headers);
+    if upgrade {
+        // The other way round: an upgrade is extended CONNECT here.
+        method = http::Method::CONNECT;
+        let protocol = headers.get_str(HeaderId::Upgrade);
+        let protocol = h2::ext::Protocol::from(protocol.ok_or(EncodeError::LineBreak)?);
+        request.extensions_mut().insert(protocol);
+    }
     let mut target = uri::Parts::default();
-    target.scheme = Some(match headers.get(HeaderId::Scheme) {
-        Some(b"https") => uri::Scheme::HTTPS,
-        _ => uri::Scheme::HTTP,
-    });
     let authority = uri::Authority::from_maybe_shared(piece(HeaderId::Authority, "host")?);
     target.authority = Some(authority.map_err(|_| EncodeError::Required("host"))?);
-    let path = uri::PathAndQuery::from_maybe_shared(piece(HeaderId::Path, ":path")?);
-    target.path_and_query = Some(path.map_err(|_| EncodeError::Required(":path"))?);
-    let mut request = Request::new(());
+    if !connect || upgrade {
+        target.scheme = Some(match headers.get(HeaderId::Scheme) {
+            Some(b"https") => uri::Scheme::HTTPS,
+            _ => uri::Scheme::HTTP,
+        });
+        let path = uri::PathAndQuery::from_maybe_shared(piece(HeaderId::Path, ":path")?);
+        target.path_and_query = Some(path.map_err(|_| EncodeError::Required(":path"))?);
+    }
     *request.version_mut() = http::Version::HTTP_2;
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from_parts(target).map_err(|_| EncodeError::Required(":path"))?;
-    *request.headers_mut() = fields(headers)?;
     Ok(request)
 }
 
 /// Lines without those that only HTTP/1 knows.
 pub(super) fn fields(headers: &HeaderMap) -> Result<http::HeaderMap, EncodeError> {
     let mut out = http::HeaderMap::with_capacity(headers.len());
+    // A tunnel has no length.
+    let tunnel = hop_by_hop::is_upgrade(headers);
     for (id, name, value) in headers.iter_ids() {
+        if tunnel && id == HeaderId::ContentLength && value == b"0" {
+            continue;
+        }
         if name.first() == Some(&b':') || HOP.has(id) || id == HeaderId::Authority {
             continue;
         }
@@ -323,5 +369,70 @@ mod tests {
         assert_eq!(head.headers().len(), 1);
         headers.append_raw(b"x-b", b"1\r\nx-c: 2");
         assert_eq!(response(&headers).unwrap_err(), EncodeError::LineBreak);
+    }
+
+    #[test]
+    fn an_upgrade_is_extended_connect() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "a.test"),
+            (":path", "/ws"),
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("content-length", "0"),
+        ] {
+            headers.append_raw(name.as_bytes(), value.as_bytes());
+        }
+        let head = request(&headers).unwrap();
+        assert_eq!(head.method(), http::Method::CONNECT);
+        assert_eq!(head.uri(), "http://a.test/ws");
+        assert!(head.headers().is_empty());
+        let protocol = head.extensions().get::<h2::ext::Protocol>().unwrap();
+        assert_eq!(protocol.as_str(), "websocket");
+        let (parts, ()) = head.into_parts();
+        let settings =
+            Http2Settings::new(Http2Options::default(), &Http1Settings::default(), false);
+        let mut back = HeaderMap::new();
+        let head = read_request(&parts, &settings, &mut back).unwrap();
+        assert!(head.upgrade && head.method == Method::Get);
+        assert_eq!(back.get(HeaderId::Method), Some(&b"GET"[..]));
+        assert!(hop_by_hop::is_upgrade(&back));
+    }
+
+    #[test]
+    fn connect_has_an_authority_alone() {
+        let mut headers = HeaderMap::new();
+        headers.append(HeaderId::Method, b"CONNECT");
+        headers.append(HeaderId::Authority, b"a.test:443");
+        headers.append(HeaderId::Path, b"/x");
+        let head = request(&headers).unwrap();
+        assert_eq!(head.uri(), "a.test:443");
+        assert!(head.extensions().get::<h2::ext::Protocol>().is_none());
+    }
+
+    #[test]
+    fn a_success_is_the_switch_that_was_asked_for() {
+        let settings =
+            Http2Settings::new(Http2Options::default(), &Http1Settings::default(), false);
+        let read = |status: u16, upgrade: Option<&[u8]>| {
+            let (parts, ()) = Response::builder()
+                .status(status)
+                .body(())
+                .unwrap()
+                .into_parts();
+            let mut headers = HeaderMap::new();
+            let head = read_response(&parts, &settings, upgrade, &mut headers).unwrap();
+            (head.status, hop_by_hop::is_upgrade(&headers), headers)
+        };
+        let (status, upgrade, headers) = read(200, Some(b"websocket"));
+        assert!(status == 101 && upgrade);
+        assert_eq!(response(&headers).unwrap().status(), 200);
+        assert!(response(&headers).unwrap().headers().is_empty());
+        let (status, upgrade, _) = read(403, Some(b"websocket"));
+        assert!(status == 403 && !upgrade);
+        let (status, upgrade, _) = read(200, None);
+        assert!(status == 200 && !upgrade);
     }
 }

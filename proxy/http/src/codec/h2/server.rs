@@ -56,6 +56,8 @@ pub struct ServerStream {
     bytes_out: u64,
     header_bytes_sent: u64,
     ending: Ending,
+    /// What a reset by us says.
+    reset_reason: Reason,
 }
 
 impl ServerStream {
@@ -88,6 +90,7 @@ impl ServerStream {
             bytes_out: 0,
             header_bytes_sent: 0,
             ending: Ending::Open,
+            reset_reason: Reason::INTERNAL_ERROR,
         };
         (stream, head)
     }
@@ -262,6 +265,16 @@ impl ServerStream {
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
         }
+    }
+
+    /// The tunnel that the stream stands for has broken.
+    pub fn fail_tunnel(&mut self) {
+        self.reset_reason = Reason::CONNECT_ERROR;
+    }
+
+    /// Ends a stream whose response cannot become whole.
+    pub fn abort(&mut self) {
+        self.reset(self.reset_reason);
     }
 
     /// Ends the stream before its response is whole.
