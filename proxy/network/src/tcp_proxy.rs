@@ -197,7 +197,8 @@ impl TcpProxy {
                 return Err(Failure::NoHealthyUpstream);
             };
             let connected = {
-                let connecting = pin!(cluster.tcp_connect(&host, Priority::Default));
+                let downstream = info.connection.clone();
+                let connecting = pin!(cluster.tcp_connect(&host, Priority::Default, &downstream));
                 self.log.during(connecting, ticks, info).await
             };
             match connected {

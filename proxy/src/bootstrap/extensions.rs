@@ -115,6 +115,11 @@ const EXTENSIONS: &[Extension] = &[
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     ),
     extension(
+        "envoy.transport_sockets.upstream",
+        "envoy.transport_sockets.upstream_proxy_protocol",
+        "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+    ),
+    extension(
         "envoy.request_id",
         "envoy.request_id.uuid",
         "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",

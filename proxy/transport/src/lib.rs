@@ -6,6 +6,7 @@ pub mod connect;
 pub mod happy_eyeballs;
 pub mod inspect;
 pub mod listen;
+pub mod proxy_protocol;
 pub mod socket;
 pub mod socket_option;
 pub mod stream;

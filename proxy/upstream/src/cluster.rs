@@ -10,7 +10,7 @@ use crate::{
     stats::{ClusterStats, CodecStats, GrpcStats, ResponseKind, ResponseStats},
 };
 use arc_swap::{ArcSwap, Guard};
-use outrigger_core::{Context, runtime::RuntimeUint32, stream_info::ClusterInfo};
+use outrigger_core::{ConnectionInfo, Context, runtime::RuntimeUint32, stream_info::ClusterInfo};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -115,29 +115,56 @@ impl Cluster {
         random % 100 < self.maintenance.get().into()
     }
 
-    /// A connection for one HTTP/1 request. Dropping the future cancels.
-    pub fn http1(&self, host: &Arc<Host>, priority: Priority) -> Http1Request {
+    /// A connection for one HTTP/1 request of this client. Dropping the future cancels.
+    pub fn http1(
+        &self,
+        host: &Arc<Host>,
+        priority: Priority,
+        downstream: &ConnectionInfo,
+    ) -> Http1Request {
+        if let Some(proxy) = &self.config.proxy_protocol {
+            return host
+                .proxied_http1_pool(self, priority, proxy, downstream)
+                .request();
+        }
         match host.http1_pool(self, priority) {
             Some(pool) => pool.request(),
             None => Http1Request::failed(PoolFailure::overflow(None)),
         }
     }
 
-    /// A stream for one HTTP/2 request. Dropping the future cancels.
-    pub fn http2(&self, host: &Arc<Host>, priority: Priority) -> Http2Request {
+    /// A stream for one HTTP/2 request of this client. Dropping the future cancels.
+    pub fn http2(
+        &self,
+        host: &Arc<Host>,
+        priority: Priority,
+        downstream: &ConnectionInfo,
+    ) -> Http2Request {
+        if let Some(proxy) = &self.config.proxy_protocol {
+            return host
+                .proxied_http2_pool(self, priority, proxy, downstream)
+                .request();
+        }
         match host.http2_pool(self, priority) {
             Some(pool) => pool.request(),
             None => Http2Request::failed(PoolFailure::overflow(None)),
         }
     }
 
-    /// A connection for one TCP session. Dropping the future cancels.
+    /// A connection for one TCP session of this client. Dropping the future cancels.
     pub async fn tcp_connect(
         &self,
         host: &Arc<Host>,
         priority: Priority,
+        downstream: &ConnectionInfo,
     ) -> Result<TcpConnection, PoolFailure> {
-        tcp_connect(Arc::new(self.pool_parts(host, priority))).await
+        let proxy = self.config.proxy_protocol.as_ref();
+        let header = proxy.map(|proxy| proxy.header(downstream).into());
+        tcp_connect(Arc::new(PoolParts {
+            header,
+            ..self.pool_parts(host, priority)
+        }))
+        .await
     }
 
     /// The same, for those who cannot borrow the cluster.
@@ -157,6 +184,7 @@ impl Cluster {
             breakers: self.breakers.of(priority).clone(),
             other_breakers: self.breakers.of(priority.other()).clone(),
             host: host.description().clone(),
+            header: None,
             connections: Default::default(),
         }
     }

@@ -6,11 +6,16 @@
 use crate::{
     circuit_breaker::Priority,
     cluster::Cluster,
-    pool::{http1::Pool, http2::Http2Pool},
+    pool::{
+        http1::{Pool, PoolParts},
+        http2::Http2Pool,
+        proxied::Proxied,
+    },
     stats::HostStats,
 };
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
-use outrigger_core::{Address, stream_info::HostInfo, worker};
+use outrigger_core::{Address, ConnectionInfo, stream_info::HostInfo, worker};
+use outrigger_transport::proxy_protocol::UpstreamProxyProtocol;
 use std::{
     ops::Deref,
     sync::{
@@ -156,6 +161,8 @@ pub struct Host {
     pools: Box<[OnceLock<Arc<Pool>>]>,
     /// HTTP/2 pools, in the same order.
     http2_pools: Box<[OnceLock<Arc<Http2Pool>>]>,
+    /// In place of them where connections begin with a PROXY header.
+    proxied: OnceLock<Box<(Proxied<Pool>, Proxied<Http2Pool>)>>,
 }
 
 impl Deref for Host {
@@ -188,6 +195,7 @@ impl Host {
             http2_pools: (0..concurrency.max(1) * PRIORITIES)
                 .map(|_| OnceLock::new())
                 .collect(),
+            proxied: OnceLock::new(),
         }
     }
 
@@ -226,6 +234,52 @@ impl Host {
         Some(place.get_or_init(|| Http2Pool::new(cluster.pool_parts(self, priority))))
     }
 
+    /// The HTTP/1 pool of this worker for the clients of a downstream connection.
+    pub(crate) fn proxied_http1_pool(
+        &self,
+        cluster: &Cluster,
+        priority: Priority,
+        proxy: &UpstreamProxyProtocol,
+        downstream: &ConnectionInfo,
+    ) -> Arc<Pool> {
+        let place = worker::current() * PRIORITIES + priority as usize;
+        let new = || Pool::new(self.proxied_parts(cluster, priority, proxy, downstream));
+        let (pools, _) = &**self.proxied.get_or_init(Box::default);
+        pools.get(place, proxy.key(downstream), new)
+    }
+
+    /// The HTTP/2 pool of this worker for the clients of a downstream connection.
+    pub(crate) fn proxied_http2_pool(
+        &self,
+        cluster: &Cluster,
+        priority: Priority,
+        proxy: &UpstreamProxyProtocol,
+        downstream: &ConnectionInfo,
+    ) -> Arc<Http2Pool> {
+        let place = worker::current() * PRIORITIES + priority as usize;
+        let new = || Http2Pool::new(self.proxied_parts(cluster, priority, proxy, downstream));
+        let (_, pools) = &**self.proxied.get_or_init(Box::default);
+        pools.get(place, proxy.key(downstream), new)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn proxied_http1_pools(&self) -> usize {
+        self.proxied.get().map_or(0, |proxied| proxied.0.len())
+    }
+
+    fn proxied_parts(
+        &self,
+        cluster: &Cluster,
+        priority: Priority,
+        proxy: &UpstreamProxyProtocol,
+        downstream: &ConnectionInfo,
+    ) -> PoolParts {
+        PoolParts {
+            header: Some(proxy.header(downstream).into()),
+            ..cluster.pool_parts(self, priority)
+        }
+    }
+
     /// The host left its cluster: idle connections close now, others when their request ends.
     pub(crate) fn drain(&self) {
         for pool in self.pools.iter().filter_map(OnceLock::get) {
@@ -233,6 +287,10 @@ impl Host {
         }
         for pool in self.http2_pools.iter().filter_map(OnceLock::get) {
             pool.drain();
+        }
+        if let Some(proxied) = self.proxied.get() {
+            proxied.0.drain();
+            proxied.1.drain();
         }
     }
 }

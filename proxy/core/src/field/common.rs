@@ -83,6 +83,34 @@ pub const FIELDS: &[Message] = &[
         fields: &[],
     },
     Message {
+        name: "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+        fields: &[
+            ("config", USED),
+            ("transport_socket", USED),
+            (
+                "allow_unspecified_address",
+                Rejected("Envoy hides it as not implemented"),
+            ),
+            ("tlv_as_pool_key", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.ProxyProtocolConfig",
+        fields: &[
+            ("version", USED),
+            ("pass_through_tlvs", USED),
+            ("added_tlvs", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.core.v3.TlvEntry",
+        fields: &[
+            ("type", USED),
+            ("value", USED),
+            ("format_string", Rejected("give a value")),
+        ],
+    },
+    Message {
         name: "envoy.config.core.v3.TypedExtensionConfig",
         fields: &[("name", USED), ("typed_config", USED)],
     },
@@ -92,7 +120,9 @@ pub const FIELDS: &[Message] = &[
             ("filter_metadata", USED),
             (
                 "typed_filter_metadata",
-                Ignored("only extensions that this version does not have read it"),
+                Ignored(
+                    "only extensions that this version does not have read it, and where it is the TLVs of a host it is refused",
+                ),
             ),
         ],
     },

@@ -42,9 +42,9 @@ impl Connecting {
             UpstreamProtocol::Downstream => info.protocol == Some(Protocol::Http2),
         };
         if http2 {
-            Self::Http2(Box::new(cluster.http2(host, priority)))
+            Self::Http2(Box::new(cluster.http2(host, priority, &info.connection)))
         } else {
-            Self::Http1(cluster.http1(host, priority))
+            Self::Http1(cluster.http1(host, priority, &info.connection))
         }
     }
 }

@@ -288,3 +288,22 @@ fn static_address(proto: &core::Address) -> Result<Address, ConfigError> {
     };
     address::compile(proto).map_err(advised)
 }
+/// `PerHostConfig` would change what a PROXY header says.
+pub(crate) fn refuse_tlvs_of_hosts(
+    assignment: Option<&ClusterLoadAssignment>,
+) -> Result<(), ConfigError> {
+    for (i, locality) in assignment.iter().flat_map(|a| &a.endpoints).enumerate() {
+        for (j, host) in locality.lb_endpoints.iter().enumerate() {
+            let metadata = host.metadata.as_ref();
+            let key = "envoy.transport_sockets.proxy_protocol";
+            if metadata.is_some_and(|m| m.typed_filter_metadata.contains_key(key)) {
+                return Err(ConfigError::new("TLVs of single hosts are not supported"))
+                    .at(&format!("typed_filter_metadata[{key}]"))
+                    .at("metadata")
+                    .at_index("lb_endpoints", j)
+                    .at_index("endpoints", i);
+            }
+        }
+    }
+    Ok(())
+}

@@ -23,7 +23,10 @@ pub use http2::{FrameLimits, Http2Options, Keepalive as Http2Keepalive};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,
 };
-use outrigger_transport::{ConnectOptions, HappyEyeballs, Keepalive, transport_socket};
+use outrigger_transport::{
+    ConnectOptions, HappyEyeballs, Keepalive,
+    proxy_protocol::{self, UpstreamProxyProtocol},
+};
 use std::{
     num::NonZeroU32,
     sync::{
@@ -68,6 +71,8 @@ pub struct ClusterConfig {
     /// `wait_for_warm_on_init`: the start waits for its first hosts.
     pub wait_for_warm: bool,
     pub connect: ConnectOptions,
+    /// The header that connections begin with.
+    pub(crate) proxy_protocol: Option<UpstreamProxyProtocol>,
     pub discovery: DiscoveryType,
     pub lb: LbConfig,
     pub thresholds_default: Thresholds,
@@ -115,7 +120,11 @@ fn compile_named(
     let assignment = proto.load_assignment.as_ref();
     let template =
         Template::compile(assignment, &discovery, happy_eyeballs).at("load_assignment")?;
-    transport_socket::require_raw(proto.transport_socket.as_ref()).at("transport_socket")?;
+    let proxy_protocol =
+        proxy_protocol::compile(proto.transport_socket.as_ref()).at("transport_socket")?;
+    if proxy_protocol.is_some() {
+        endpoints::refuse_tlvs_of_hosts(assignment).at("load_assignment")?;
+    }
     let connect_timeout = positive(&proto.connect_timeout)
         .at("connect_timeout")?
         .unwrap_or(Duration::from_secs(5));
@@ -166,6 +175,7 @@ fn compile_named(
         http2: http.http2,
         wait_for_warm: proto.wait_for_warm_on_init.unwrap_or(true),
         connect,
+        proxy_protocol,
         discovery,
         lb: lb::compile(proto)?,
         thresholds_default,

@@ -8,7 +8,10 @@ use super::{
 use outrigger_core::{Address, log::Tags, log_debug};
 use outrigger_transport::{ConnectError, Stream, connect, happy_eyeballs};
 use std::sync::Arc;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout},
+};
 
 /// An established connection that nobody uses yet.
 #[derive(Debug)]
@@ -64,6 +67,9 @@ pub(super) async fn connect(
             return Err(failure(FailureReason::Timeout));
         }
     };
+    if let Some(header) = &parts.header {
+        guard.count(0, header.len() as u64);
+    }
     log_debug!("connection", guard.tags() => "connected");
     let now = Instant::now();
     guard.connected(now);
@@ -109,12 +115,18 @@ async fn race(
 
 async fn attempt(parts: &PoolParts, address: &Address) -> Result<Stream, FailureReason> {
     let connecting = connect::connect(address, &parts.config.connect);
-    connecting.await.map_err(|error| {
+    let mut stream = connecting.await.map_err(|error| {
         if let ConnectError::Bind { .. } = error {
             parts.stats.bind_errors.inc();
         }
         reason(&error, address)
-    })
+    })?;
+    if let Some(header) = &parts.header {
+        let written = stream.write_all(header).await;
+        written
+            .map_err(|error| FailureReason::RemoteConnectionFailure(error.to_string().into()))?;
+    }
+    Ok(stream)
 }
 
 /// As Envoy tells them apart: what the kernel refuses at once, it counts as the host's refusal and names the address.

@@ -51,6 +51,8 @@ pub struct PoolParts {
     /// Those of the other priority.
     pub(crate) other_breakers: Arc<ResourceManager>,
     pub(crate) host: Arc<HostDescription>,
+    /// What every connection begins with.
+    pub(crate) header: Option<Box<[u8]>>,
     /// Connections of this pool, connecting ones included.
     pub(crate) connections: AtomicUsize,
 }

@@ -158,6 +158,12 @@ impl Pool {
         }
     }
 
+    /// It has no connection, and nobody waits for one.
+    pub(crate) fn is_resting(&self) -> bool {
+        let state = self.state.lock();
+        state.waiters.is_empty() && self.parts.connections.load(Relaxed) == 0
+    }
+
     async fn connect(self: Arc<Self>, guard: ConnectionGuard) {
         log_debug!("client", guard.tags() => "connecting");
         match connect::connect(self.parts.clone(), guard).await {

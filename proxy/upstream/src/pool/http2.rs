@@ -116,9 +116,13 @@ struct State {
 impl State {
     /// A pool that does nothing does not count as one.
     fn rest(&mut self) {
-        if self.connections.is_empty() && self.waiters.is_empty() && self.connecting == 0 {
+        if self.is_resting() {
             self.permit = None;
         }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.connections.is_empty() && self.waiters.is_empty() && self.connecting == 0
     }
 }
 
@@ -282,6 +286,11 @@ impl Http2Pool {
     }
 
     /// Connections end with their last stream.
+    /// It has no connection, and nobody waits for one.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.state.lock().is_resting()
+    }
+
     pub(crate) fn drain(&self) {
         let connections = {
             let mut state = self.state.lock();

@@ -9,6 +9,7 @@ pub mod http2;
 mod http2_driver;
 mod janitor;
 mod pending;
+pub(crate) mod proxied;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -61,7 +61,9 @@ async fn a_pool_without_connections_gets_one_beyond_the_limit() {
     listener.accept().await.unwrap();
     waiting.await.unwrap().unwrap();
     let host = cluster.pick(&mut LbContext::new()).unwrap();
-    let tcp = cluster.tcp_connect(&host, Priority::Default).await;
+    let tcp = cluster
+        .tcp_connect(&host, Priority::Default, &client(1))
+        .await;
     assert_eq!(tcp.unwrap_err().reason, FailureReason::Overflow);
 }
 
@@ -287,15 +289,23 @@ async fn a_pool_without_connections_makes_room_for_another() {
     let cluster = build(&proto);
     let first = cluster.hosts().hosts()[0].clone();
     let second = cluster.hosts().hosts()[1].clone();
-    let (connection, peer) =
-        tokio::join!(cluster.http1(&first, Priority::Default), listener1.accept());
+    let (connection, peer) = tokio::join!(
+        cluster.http1(&first, Priority::Default, &client(1)),
+        listener1.accept()
+    );
     connection.unwrap().release();
-    let failure = cluster.http1(&second, Priority::Default).await.unwrap_err();
+    let failure = cluster
+        .http1(&second, Priority::Default, &client(1))
+        .await
+        .unwrap_err();
     assert_eq!(failure.reason, FailureReason::Overflow);
     assert_eq!(cluster.stats.upstream_cx_pool_overflow.get(), 1);
     drop(peer);
     until(|| cluster.stats.upstream_cx_active.get() == 0).await;
-    cluster.http1(&second, Priority::Default).await.unwrap();
+    cluster
+        .http1(&second, Priority::Default, &client(1))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -326,8 +336,9 @@ async fn tcp_sessions_count_and_never_wait_for_requests() {
         ..proto(address)
     });
     let host = cluster.pick(&mut LbContext::new()).unwrap();
+    let from = client(1);
     let (session, _peer) = tokio::join!(
-        cluster.tcp_connect(&host, Priority::Default),
+        cluster.tcp_connect(&host, Priority::Default, &from),
         listener.accept()
     );
     let session = session.unwrap();
@@ -343,7 +354,8 @@ async fn a_tcp_session_that_is_given_up_is_cancelled() {
     let (_listener, address) = listener().await;
     let cluster = build(&proto(address));
     let host = cluster.pick(&mut LbContext::new()).unwrap();
-    let mut connecting = Box::pin(cluster.tcp_connect(&host, Priority::Default));
+    let from = client(1);
+    let mut connecting = Box::pin(cluster.tcp_connect(&host, Priority::Default, &from));
     assert!(poll_once(connecting.as_mut()).await.is_pending());
     assert_eq!(cluster.stats.upstream_cx_active.get(), 1);
     drop(connecting);

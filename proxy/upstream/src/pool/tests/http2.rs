@@ -37,7 +37,7 @@ fn seconds(seconds: i64) -> Option<envoy_api::prost_types::Duration> {
 
 fn request2(cluster: &Arc<Cluster>) -> Http2Request {
     let host = cluster.pick(&mut LbContext::new()).unwrap();
-    cluster.http2(&host, Priority::Default)
+    cluster.http2(&host, Priority::Default, &client(1))
 }
 
 async fn stream(cluster: &Arc<Cluster>) -> Box<Http2Stream> {

@@ -5,6 +5,7 @@
 mod addresses;
 mod http1;
 mod http2;
+mod proxied;
 
 use super::{CloseReason, FailureReason};
 use crate::{BuildContext, Cluster, LbContext, Priority, pool::Http1Connection};
@@ -14,15 +15,40 @@ use envoy_api::pb::envoy::config::{
     core::v3 as core,
     endpoint::v3 as endpoint,
 };
-use outrigger_core::Context;
+use outrigger_core::{Address, ConnectionInfo, Context};
 use socket2::{Domain, Socket, Type};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::yield_now,
     time,
 };
+
+/// A downstream connection from this port.
+fn client(port: u16) -> ConnectionInfo {
+    let address = |port| Address::Ip(SocketAddr::new([127, 0, 0, 1].into(), port));
+    ConnectionInfo {
+        id: 1,
+        start_time: SystemTime::now(),
+        start: time::Instant::now(),
+        local_address: address(80),
+        direct_local_address: address(80),
+        remote_address: address(port),
+        direct_remote_address: address(port),
+        listener: Arc::default(),
+        filter_chain: None,
+        requested_server_name: None,
+        local_address_restored: false,
+        tls: None,
+        client_hello: Default::default(),
+        state: None,
+    }
+}
 
 /// A STATIC cluster of one host.
 fn proto(address: SocketAddr) -> proto::Cluster {
@@ -129,7 +155,7 @@ impl Deaf {
 
 fn request(cluster: &Arc<Cluster>) -> super::Http1Request {
     let host = cluster.pick(&mut LbContext::new()).unwrap();
-    cluster.http1(&host, Priority::Default)
+    cluster.http1(&host, Priority::Default, &client(1))
 }
 
 async fn connection(
