@@ -150,7 +150,7 @@ const FIELDS: &[Message] = &[
             ("send_fully_qualified_url", USED),
             ("use_balsa_parser", Ignored("there is one HTTP/1 parser")),
             ("allow_custom_methods", USED),
-            ("ignore_http_11_upgrade", Rejected(LATER)),
+            ("ignore_http_11_upgrade", USED),
         ],
     },
     Message {

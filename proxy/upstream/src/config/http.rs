@@ -202,6 +202,10 @@ fn http1(
             ..Default::default()
         });
     };
+    if !proto.ignore_http_11_upgrade.is_empty() {
+        let error = ConfigError::new("not supported for responses");
+        return Err(error.at("ignore_http_11_upgrade"));
+    }
     Ok(Http1Options {
         header_key_format: HeaderKeyFormat::compile(proto.header_key_format.as_ref())
             .at("header_key_format")?,

@@ -15,6 +15,7 @@ pub mod client;
 mod encode;
 mod fields;
 mod framing;
+mod ignored_upgrade;
 mod lanes;
 mod reason;
 mod request;
@@ -34,6 +35,7 @@ pub use encode::{
     encode_chunk_end, encode_chunk_start, encode_last_chunk, encode_request, encode_response,
 };
 pub use framing::Framing;
+pub use ignored_upgrade::IgnoredUpgrades;
 pub use reason::reason_phrase;
 pub use request::{RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};

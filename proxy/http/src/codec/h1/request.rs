@@ -1,11 +1,12 @@
 //! The downstream side: a request head from the bytes of a client.
 
-use super::chars::{has_forbidden, is_blank, token_length, trim};
+use super::chars::{has_forbidden, is_blank, token_length};
 use super::fields::{FieldRules, read_fields};
 use super::framing::{self, Framing};
+use super::ignored_upgrade::{strip_h2c, strip_ignored};
 use super::scan::LineScanner;
 use super::target;
-use super::{HeaderKeyFormat, Http1Settings, chars};
+use super::{HeaderKeyFormat, Http1Settings};
 use crate::codec::CodecError;
 use bytes::{Buf, BytesMut};
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
@@ -227,7 +228,9 @@ fn read_head(
     };
     let fields = read_fields(block, lines, 1, rules, headers)?;
 
-    let upgrade = framing::is_upgrade(headers) && !strip_h2c(headers);
+    let upgrade = framing::is_upgrade(headers)
+        && !strip_h2c(headers)
+        && !strip_ignored(headers, &settings.ignored_upgrades);
     if connect && let Some(length) = headers.get(HeaderId::ContentLength) {
         if length != b"0" {
             return Err(CodecError::bad_request(
@@ -285,32 +288,4 @@ fn read_head(
         header_bytes: fields.counted_bytes(),
         dropped_underscores: fields.dropped,
     })
-}
-
-/// Envoy serves `upgrade: h2c` as plain HTTP/1.1, without the headers that ask for it. True if it was h2c.
-fn strip_h2c(headers: &mut HeaderMap) -> bool {
-    let h2c = headers
-        .get(HeaderId::Upgrade)
-        .is_some_and(|u| u.eq_ignore_ascii_case(b"h2c"));
-    if !h2c {
-        return false;
-    }
-    headers.remove(HeaderId::Upgrade);
-    headers.remove(HeaderId::Http2Settings);
-    let left = headers
-        .get(HeaderId::Connection)
-        .unwrap_or_default()
-        .split(|&b| b == b',')
-        .map(chars::trim)
-        .filter(|t| {
-            !t.eq_ignore_ascii_case(b"upgrade") && !t.eq_ignore_ascii_case(b"http2-settings")
-        })
-        .collect::<Vec<_>>()
-        .join(&b',');
-    if trim(&left).is_empty() {
-        headers.remove(HeaderId::Connection);
-    } else {
-        headers.set(HeaderId::Connection, &left);
-    }
-    true
 }

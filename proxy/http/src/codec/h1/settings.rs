@@ -1,8 +1,9 @@
 //! `Http1ProtocolOptions` and the parts of `HttpProtocolOptions` that shape an HTTP/1 codec.
 
+use super::ignored_upgrade::IgnoredUpgrades;
 use envoy_api::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
 use envoy_api::pb::envoy::config::core::v3::{Http1ProtocolOptions, HttpProtocolOptions};
-use outrigger_core::{ConfigError, error::ConfigResult};
+use outrigger_core::{ConfigError, error::ConfigResult, matcher::StringMatcher};
 pub use outrigger_upstream::config::HeaderKeyFormat;
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub struct Http1Settings {
     pub max_headers_count: usize,
     pub headers_with_underscores_action: UnderscoreAction,
     pub header_key_format: HeaderKeyFormat,
+    /// Upgrades that are overlooked.
+    pub ignored_upgrades: Option<IgnoredUpgrades>,
 }
 
 impl Default for Http1Settings {
@@ -68,6 +71,7 @@ impl Default for Http1Settings {
             max_headers_count: HEADERS_COUNT as usize,
             headers_with_underscores_action: UnderscoreAction::Allow,
             header_key_format: HeaderKeyFormat::LowerCase,
+            ignored_upgrades: None,
         }
     }
 }
@@ -118,9 +122,7 @@ impl Http1Settings {
         let Some(options) = options else {
             return Ok(settings);
         };
-        if !options.ignore_http_11_upgrade.is_empty() {
-            return Err(ConfigError::new("not supported").at("ignore_http_11_upgrade"));
-        }
+        settings.ignored_upgrades = ignored_upgrades(options)?;
         settings.header_key_format =
             HeaderKeyFormat::compile(options.header_key_format.as_ref()).at("header_key_format")?;
         settings.accept_http_10 = options.accept_http_10;
@@ -136,6 +138,22 @@ impl Http1Settings {
             options.override_stream_error_on_invalid_http_message;
         Ok(settings)
     }
+}
+
+fn ignored_upgrades(
+    options: &Http1ProtocolOptions,
+) -> Result<Option<IgnoredUpgrades>, ConfigError> {
+    let protos = &options.ignore_http_11_upgrade;
+    if protos.is_empty() {
+        return Ok(None);
+    }
+    let compile = |(i, proto)| StringMatcher::compile(proto).at_index("ignore_http_11_upgrade", i);
+    protos
+        .iter()
+        .enumerate()
+        .map(compile)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 #[cfg(test)]
@@ -194,6 +212,7 @@ mod tests {
             max_headers_count: 7,
             headers_with_underscores_action: UnderscoreAction::DropHeader,
             header_key_format: HeaderKeyFormat::ProperCaseWords,
+            ignored_upgrades: None,
         };
         assert_eq!(
             Http1Settings::upstream(Some(&options), Some(&common)).unwrap(),
@@ -214,7 +233,7 @@ mod tests {
                 with_format(Some(formatter)),
                 "header_key_format.stateful_formatter.typed_config",
             ),
-            (upgrade, "ignore_http_11_upgrade"),
+            (upgrade, "ignore_http_11_upgrade[0].match_pattern"),
         ] {
             let error = Http1Settings::downstream(Some(&options), None, None).unwrap_err();
             assert_eq!(error.path(), path);
