@@ -113,15 +113,11 @@ enum Dots {
     Two,
 }
 
-/// `.` and `..`, each dot literal or `%2e`; with path parameters (`..;x`) only in the literal form.
+/// `.` and `..`, each dot literal or `%2e`, with or without path parameters (`..;x`). Envoy looks for parameters behind
+/// literal dots alone, and then passes `%2e%2e;x` on as `..;x`, which servers that know parameters take for `..` (ADR 9).
 fn dots(segment: &[u8]) -> Dots {
-    let literal = segment.get(..memchr(b';', segment).unwrap_or(segment.len()));
-    match literal {
-        Some(b".") => return Dots::One,
-        Some(b"..") => return Dots::Two,
-        _ => {}
-    }
-    let mut rest = segment;
+    let end = memchr(b';', segment).unwrap_or(segment.len());
+    let mut rest = segment.get(..end).unwrap_or_default();
     let mut count = 0;
     while let Some(tail) = strip_dot(rest) {
         rest = tail;
@@ -152,6 +148,8 @@ fn pop_segment(out: &mut Vec<u8>) {
 
 fn push_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Invalid> {
     let mut at = 0;
+    // Where the last `%` stands that began no escape.
+    let mut bare = None;
     while let Some(&byte) = segment.get(at) {
         match (
             byte,
@@ -161,14 +159,23 @@ fn push_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Invalid> {
             (b'%', Some(high), Some(low)) => {
                 match high * 16 + low {
                     0 => return Err(Invalid),
-                    decoded if is_unreserved(decoded) => out.push(decoded),
+                    decoded if is_unreserved(decoded) => {
+                        out.push(decoded);
+                        keep_bare(out, bare);
+                    }
                     _ => out.extend_from_slice(segment.get(at..at + 3).unwrap_or_default()),
                 }
                 at += 3;
                 continue;
             }
-            (b'%', ..) => out.push(b'%'),
-            (byte, ..) if is_passed(byte) => out.push(byte),
+            (b'%', ..) => {
+                bare = Some(out.len());
+                out.push(b'%');
+            }
+            (byte, ..) if is_passed(byte) => {
+                out.push(byte);
+                keep_bare(out, bare);
+            }
             (byte, ..) if byte > b' ' && byte < 0x7f => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 out.extend([
@@ -182,6 +189,18 @@ fn push_segment(segment: &[u8], out: &mut Vec<u8>) -> Result<(), Invalid> {
         at += 1;
     }
     Ok(())
+}
+
+/// A `%` that began no escape must not begin one by what came out of another: `%%32e` is no `%2e`, which the next server
+/// would take for a dot. It is escaped itself then, `%252e`, as in Envoy.
+fn keep_bare(out: &mut Vec<u8>, bare: Option<usize>) {
+    if let Some(at) = bare
+        && let Some([high, low]) = out.get(at + 1..)
+        && hex(*high).is_some()
+        && hex(*low).is_some()
+    {
+        out.splice(at + 1..at + 1, *b"25");
+    }
 }
 
 /// Written as they come; `"<>^`{|}` are percent-encoded instead.
@@ -242,7 +261,10 @@ mod tests {
             ("/a;b/..;x/c", "/c"),
             ("/a/..;/b", "/b"),
             ("/a/.;x/b", "/a/b"),
-            ("/a/%2e%2e;x/b", "/a/..;x/b"),
+            ("/a/%2e%2e;x/b", "/b"),
+            ("/a/.%2E;/b/%2e;y", "/b/"),
+            ("/%%32e%2%65/%%%32e", "/%252e%252e/%%252e"),
+            ("/%%30%30/%%zz%32e/%2%/2e", "/%2500/%%zz2e/%2%/2e"),
             ("//a//b/../c", "//a//c"),
             ("/a//../b", "/a/b"),
             ("/a%0ab", "/a%0ab"),
