@@ -7,7 +7,7 @@ use crate::{
 };
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::UpgradeConfig as Proto;
 use outrigger_core::{
-    ConfigError, HeaderId, HeaderMap,
+    ConfigError, HeaderId, HeaderMap, Method,
     error::ConfigResult,
 };
 
@@ -97,11 +97,9 @@ impl UpgradeConfigs {
 }
 
 /// What a request asks for, if it does. Headers that ask for no upgrade after all are gone by now.
-pub(crate) fn wanted(request: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn wanted(request: &HeaderMap, method: Method) -> Option<&[u8]> {
     match request.get(HeaderId::Upgrade) {
-        None => request
-            .get(HeaderId::Method)
-            .filter(|method| *method == b"CONNECT"),
+        None => (method == Method::Connect).then_some(b"CONNECT"),
         wanted => wanted,
     }
 }
@@ -121,11 +119,11 @@ mod tests {
 
     #[test]
     fn connect_is_an_upgrade_and_a_named_protocol_comes_before_it() {
-        assert_eq!(wanted(&headers(&[(":method", "GET")])), None);
-        let connect = headers(&[(":method", "CONNECT")]);
-        assert_eq!(wanted(&connect), Some(&b"CONNECT"[..]));
-        let both = headers(&[(":method", "CONNECT"), ("upgrade", "x")]);
-        assert_eq!(wanted(&both), Some(&b"x"[..]));
+        let none = headers(&[("connection", "x")]);
+        assert_eq!(wanted(&none, Method::Get), None);
+        assert_eq!(wanted(&none, Method::Connect), Some(&b"CONNECT"[..]));
+        let named = headers(&[("upgrade", "x")]);
+        assert_eq!(wanted(&named, Method::Connect), Some(&b"x"[..]));
     }
 
     #[test]

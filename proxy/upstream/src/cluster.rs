@@ -152,28 +152,18 @@ impl Cluster {
     }
 
     /// A connection for one TCP session of this client. Dropping the future cancels.
-    pub async fn tcp_connect(
+    pub fn tcp_connect(
         &self,
         host: &Arc<Host>,
         priority: Priority,
         downstream: &ConnectionInfo,
-    ) -> Result<TcpConnection, PoolFailure> {
+    ) -> impl Future<Output = Result<TcpConnection, PoolFailure>> + Send + use<> {
         let proxy = self.config.proxy_protocol.as_ref();
         let header = proxy.map(|proxy| proxy.header(downstream).into());
         tcp_connect(Arc::new(PoolParts {
             header,
             ..self.pool_parts(host, priority)
         }))
-        .await
-    }
-
-    /// The same, for those who cannot borrow the cluster.
-    pub fn tcp(
-        &self,
-        host: &Arc<Host>,
-        priority: Priority,
-    ) -> impl Future<Output = Result<TcpConnection, PoolFailure>> + Send + use<> {
-        tcp_connect(Arc::new(self.pool_parts(host, priority)))
     }
 
     pub(crate) fn pool_parts(&self, host: &Host, priority: Priority) -> PoolParts {

@@ -34,7 +34,8 @@ impl Connecting {
         tcp: bool,
     ) -> Self {
         if tcp {
-            return Self::Tcp(Box::pin(cluster.tcp(host, priority)));
+            let connecting = cluster.tcp_connect(host, priority, &info.connection);
+            return Self::Tcp(Box::pin(connecting));
         }
         let http2 = match cluster.config.protocol {
             UpstreamProtocol::Http1 => false,

@@ -138,7 +138,10 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 Ok(next) => next,
                 Err(reply) => return Outcome::Reply(reply),
             },
-            AttemptEnd::HandshakeFailed(reply) => return Outcome::Reply(*reply),
+            AttemptEnd::HandshakeFailed(reply) => {
+                forwarding.close_parked(stream);
+                return Outcome::Reply(*reply);
+            }
             AttemptEnd::EarlyData => {
                 return Outcome::Reply(LocalReply::new(400, "", "early_connect_data"));
             }

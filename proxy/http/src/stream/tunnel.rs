@@ -15,7 +15,7 @@ impl ActiveStream<'_> {
     /// Takes the filters of the upgrade that the request asks for. `Some`: it is not allowed.
     pub(super) fn begin_upgrade(&mut self) -> Option<LocalReply> {
         let hcm = self.hcm;
-        let wanted = upgrade::wanted(&self.messages.request)?;
+        let wanted = upgrade::wanted(&self.messages.request, self.method)?;
         let route = self.route.as_ref();
         let allowed = hcm.upgrades.allow(
             wanted,
