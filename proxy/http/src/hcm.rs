@@ -456,6 +456,7 @@ impl Connection {
         if !self.codec.is_multiplexed() {
             self.hcm.stats.downstream_cx_drain_close.inc();
         }
+        self.codec.ask_to_drain();
         self.start_drain(now);
     }
 

@@ -48,6 +48,13 @@ impl Codec {
         matches!(self, Self::Http2(stream) if stream.is_flushing())
     }
 
+    /// The server drains: the connection that a stream shares with others is to tell its client.
+    pub fn ask_to_drain(&self) {
+        if let Self::Http2(stream) = self {
+            stream.ask_to_drain();
+        }
+    }
+
     /// The tunnel that the stream stands for has broken: a stream says so with a code of its own.
     pub fn fail_tunnel(&mut self) {
         if let Self::Http2(stream) = self {

@@ -248,6 +248,10 @@ impl<'a> Http2Connection<'a> {
                     return Poll::Ready(end);
                 }
             }
+            if self.drain.is_none() && self.signals.is_asked_to_drain() {
+                self.hcm.stats.downstream_cx_drain_close.inc();
+                self.start_drain();
+            }
             match self.codec.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.begin(request, respond);
@@ -325,10 +329,6 @@ impl<'a> Http2Connection<'a> {
         self.premature += u64::from(end.premature);
         if end.malformed && !self.settings.stream_errors {
             return Some(End::Head);
-        }
-        if end.drain && self.drain.is_none() {
-            self.hcm.stats.downstream_cx_drain_close.inc();
-            self.start_drain();
         }
         if end.close {
             self.start_drain();

@@ -6,7 +6,7 @@ use crate::{
         h1::RequestHead,
         h2::{HeadError, server::Ending},
     },
-    hcm::{Connection, DrainState},
+    hcm::Connection,
     stream::{ActiveStream, Messages},
 };
 use h2::Reason;
@@ -19,9 +19,7 @@ pub(super) struct StreamEnd {
     pub premature: bool,
     /// Its head was malformed, which by default is the end of the connection.
     pub malformed: bool,
-    /// A draining server asks the connection to close.
-    pub drain: bool,
-    /// The stream itself does.
+    /// It asks the connection to close.
     pub close: bool,
 }
 
@@ -48,7 +46,6 @@ pub(super) async fn run(
     let mut end = StreamEnd {
         premature: false,
         malformed,
-        drain: matches!(connection.drain, DrainState::Draining { .. }),
         close: connection.soft_drain,
     };
     let resets = &connection.hcm.premature_resets;

@@ -267,6 +267,11 @@ impl ServerStream {
         }
     }
 
+    /// The server drains: the connection is to tell its client.
+    pub fn ask_to_drain(&self) {
+        self.signals.ask_to_drain();
+    }
+
     /// The tunnel that the stream stands for has broken.
     pub fn fail_tunnel(&mut self) {
         self.reset_reason = Reason::CONNECT_ERROR;

@@ -42,6 +42,8 @@ pub struct Signals {
     /// Frames of our own to write between those of the codec.
     extra: Mutex<Vec<u8>>,
     has_extra: AtomicBool,
+    /// A stream has begun its response while the server drains.
+    draining: AtomicBool,
 }
 
 impl Signals {
@@ -132,6 +134,16 @@ impl Signals {
     /// The last stream that the codec has shown.
     pub fn accepted(&self) -> u32 {
         self.accepted.load(Relaxed)
+    }
+
+    /// A stream begins its response while the server drains: its connection is to say so at once.
+    pub(super) fn ask_to_drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether one has.
+    pub fn is_asked_to_drain(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 
     /// Frames to write as soon as the codec is between two.
