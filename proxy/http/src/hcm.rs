@@ -299,7 +299,7 @@ impl Connection {
                     Next::Request(head) => stream.run(&head).await,
                     Next::Error(RequestError::Codec(error)) => stream.reject(error).await,
                     Next::HeaderTimeout => stream.header_timeout().await,
-                    Next::Error(RequestError::Closed)
+                    Next::Error(RequestError::Closed | RequestError::Refused)
                     | Next::End(_)
                     | Next::Refused(_)
                     | Next::Http2 => stream.abandon(),

@@ -21,6 +21,8 @@ pub struct LocalReply {
     pub as_is: bool,
     /// The route adds its headers.
     pub route_headers: bool,
+    /// No filter sees it.
+    pub direct: bool,
     /// What is added behind the headers of the route.
     pub amend: Option<Box<Amendment>>,
     /// The head of an upstream's response that this one stands for: its headers come behind those of the route.
@@ -68,6 +70,7 @@ impl LocalReply {
             grpc_status: None,
             as_is: false,
             route_headers: true,
+            direct: false,
             amend: None,
             copied: None,
         }
@@ -153,7 +156,7 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Envoy's `httpToGrpcStatus`.
-fn grpc_status(code: u16) -> u32 {
+pub(crate) fn grpc_status(code: u16) -> u32 {
     match code {
         400 => 13,
         401 => 16,
@@ -165,7 +168,7 @@ fn grpc_status(code: u16) -> u32 {
 }
 
 /// `grpc-message` keeps printable ASCII but `%`.
-fn percent_encode(message: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_encode(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     for &byte in message {
         if (b' '..=b'~').contains(&byte) && byte != b'%' {

@@ -18,6 +18,17 @@ pub const FIELDS: &[Message] = &[
         fields: &[("disabled", USED), ("buffer", USED)],
     },
     Message {
+        name: "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config",
+        fields: &[
+            ("upgrade_protobuf_to_grpc", Rejected(LATER)),
+            ("ignore_query_parameters", USED),
+        ],
+    },
+    Message {
         name: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
         fields: &[
             ("emit_filter_state", USED),

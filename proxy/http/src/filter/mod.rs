@@ -14,7 +14,9 @@ pub mod decompressor;
 pub mod fault;
 mod fields;
 pub mod grpc;
+pub mod grpc_http1_bridge;
 pub mod grpc_stats;
+pub mod grpc_web;
 pub mod header_mutation;
 pub mod header_to_metadata;
 pub mod health_check;
@@ -42,7 +44,9 @@ use csrf::Csrf;
 use decompressor::Decompressor;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
+use grpc_http1_bridge::GrpcHttp1Bridge;
 use grpc_stats::GrpcStats;
+use grpc_web::GrpcWeb;
 use header_mutation::HeaderMutation;
 use header_to_metadata::HeaderToMetadata;
 use health_check::HealthCheck;
@@ -83,6 +87,24 @@ pub struct Paused {
     pub pause: Pause,
 }
 
+/// The head of the response waits until the filter at this place has seen all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldHead {
+    pub place: usize,
+    /// Bytes of the body.
+    pub limit: usize,
+    pub overflow: Overflow,
+}
+
+/// What becomes of a held response above its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// The client is told of an error.
+    Refuse,
+    /// The rest is dropped.
+    Drop,
+}
+
 impl Decision {
     fn reply(reply: LocalReply) -> Self {
         Self::Reply(Box::new(reply))
@@ -114,7 +136,9 @@ enum HttpFilter {
     Csrf(Csrf),
     Decompressor(Box<Decompressor>),
     Fault(Fault),
+    GrpcHttp1Bridge(GrpcHttp1Bridge),
     GrpcStats(GrpcStats),
+    GrpcWeb(GrpcWeb),
     HeaderMutation(HeaderMutation),
     HeaderToMetadata(HeaderToMetadata),
     HealthCheck(Box<HealthCheck>),
@@ -244,7 +268,15 @@ impl FilterChain {
                     Decision::Continue
                 }
                 HttpFilter::Fault(filter) => filter.decode_headers(at, stream),
+                HttpFilter::GrpcHttp1Bridge(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::GrpcStats(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
+                HttpFilter::GrpcWeb(filter) => {
                     filter.decode_headers(at, stream);
                     Decision::Continue
                 }
@@ -280,9 +312,37 @@ impl FilterChain {
         Decision::Continue
     }
 
-    /// Runs the response through the filters in reverse. `end`: it has no body.
-    pub(crate) fn encode_headers(&self, stream: &mut ActiveStream<'_>, end: bool) {
-        for (at, filter) in self.filters.iter().rev() {
+    /// Runs the response through the filters in reverse, unless one of them must see all of it first. `end`: it has no
+    /// body.
+    pub(crate) fn encode_headers(
+        &self,
+        stream: &mut ActiveStream<'_>,
+        end: bool,
+    ) -> Option<HoldHead> {
+        self.encode_below(self.filters.len(), stream, end)
+    }
+
+    /// The filter at this place has got the whole response: asks it, then those that see it later.
+    pub(crate) fn resume_encode(
+        &self,
+        stream: &mut ActiveStream<'_>,
+        place: usize,
+    ) -> Option<HoldHead> {
+        match self.filters.get(place) {
+            Some((_, HttpFilter::GrpcHttp1Bridge(filter))) => filter.encode_whole(stream),
+            Some((_, HttpFilter::GrpcWeb(filter))) => filter.encode_whole(stream),
+            _ => {}
+        }
+        self.encode_below(place, stream, false)
+    }
+
+    fn encode_below(
+        &self,
+        place: usize,
+        stream: &mut ActiveStream<'_>,
+        end: bool,
+    ) -> Option<HoldHead> {
+        for (at, filter) in self.filters.iter().take(place).rev() {
             if at.is_disabled(stream) {
                 continue;
             }
@@ -296,13 +356,26 @@ impl FilterChain {
                 | HttpFilter::Rbac(_)
                 | HttpFilter::SetFilterState(_)
                 | HttpFilter::SetMetadata(_) => {}
+                HttpFilter::GrpcHttp1Bridge(filter) => {
+                    let hold = filter.encode_headers(at, stream, end);
+                    if hold.is_some() {
+                        return hold;
+                    }
+                }
                 HttpFilter::GrpcStats(filter) => filter.encode_headers(at, stream, end),
+                HttpFilter::GrpcWeb(filter) => {
+                    let hold = filter.encode_headers(at, stream, end);
+                    if hold.is_some() {
+                        return hold;
+                    }
+                }
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),
                 HttpFilter::HeaderToMetadata(filter) => filter.encode_headers(at, stream),
                 HttpFilter::HealthCheck(filter) => filter.encode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
             }
         }
+        None
     }
 
     /// The compressors that this stream passes, in order.

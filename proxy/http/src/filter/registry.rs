@@ -4,7 +4,10 @@ use super::{
     FilterContext, HttpFilter, buffer, compressor, cors, csrf, fault, header_mutation,
     header_to_metadata, health_check, local_ratelimit, rbac,
 };
-use super::{compressor::Compressor, decompressor::Decompressor, grpc_stats::GrpcStats};
+use super::{
+    compressor::Compressor, decompressor::Decompressor, grpc_http1_bridge::GrpcHttp1Bridge,
+    grpc_stats::GrpcStats, grpc_web::GrpcWeb,
+};
 use super::{
     set_filter_state::{self, SetFilterState},
     set_metadata::SetMetadata,
@@ -26,6 +29,7 @@ use envoy_api::{
             csrf::v3::CsrfPolicy,
             decompressor::v3::Decompressor as DecompressorProto,
             fault::v3::HttpFault,
+            grpc_http1_bridge::v3::Config as GrpcHttp1BridgeProto,
             grpc_stats::v3::FilterConfig as GrpcStatsProto,
             header_mutation::v3::{HeaderMutation as HeaderMutationProto, HeaderMutationPerRoute},
             header_to_metadata::v3::Config as HeaderToMetadataProto,
@@ -109,6 +113,19 @@ const KINDS: &[Kind] = &[
         compile: |config, context| {
             let filter = Fault::compile(&open::<HttpFault>(config)?, context)?;
             Ok(HttpFilter::Fault(filter))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+        extension: "envoy.filters.http.grpc_web",
+        compile: |_, _| Ok(HttpFilter::GrpcWeb(GrpcWeb)),
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config",
+        extension: "envoy.filters.http.grpc_http1_bridge",
+        compile: |config, _| {
+            let filter = GrpcHttp1Bridge::compile(&open::<GrpcHttp1BridgeProto>(config)?);
+            Ok(HttpFilter::GrpcHttp1Bridge(filter))
         },
     },
     Kind {

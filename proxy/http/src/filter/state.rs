@@ -1,6 +1,6 @@
 //! What the filters keep of one stream, from its request to its response.
 
-use super::{compressor::Choice, fault::ActiveFault, grpc_stats::Call};
+use super::{compressor::Choice, fault::ActiveFault, grpc_stats::Call, grpc_web::WebCall};
 use outrigger_core::token_bucket::TokenBucket;
 use std::sync::Arc;
 
@@ -12,6 +12,10 @@ pub enum FilterState {
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
     Fault(ActiveFault),
+    /// The response is to be bridged to HTTP/1.
+    GrpcBridge,
+    /// A call of gRPC-Web.
+    GrpcWeb(WebCall),
     /// What is counted of a gRPC call.
     GrpcCall(Box<Call>),
     /// The request is a health check.

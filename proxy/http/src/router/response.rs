@@ -3,6 +3,7 @@
 use super::{Forwarding, charge, failure::ResetReason};
 use crate::{
     codec::{ClientExchange, h1::ExchangeError},
+    local_reply::LocalReply,
     stream::{ActiveStream, Expired},
 };
 use outrigger_upstream::{CloseReason, stats::ClusterStats};
@@ -72,11 +73,22 @@ impl UpstreamResponse {
         self.exchange.finish_or_close();
     }
 
+    /// The response cannot be passed on.
+    #[cold]
+    pub(crate) fn abort(self, stream: &mut ActiveStream<'_>) {
+        self.account(stream);
+        self.exchange.close(CloseReason::Local);
+    }
+
     /// The upstream broke off in the middle.
     #[cold]
     pub(crate) fn fail(self, stream: &mut ActiveStream<'_>, error: &ExchangeError) {
         self.account(stream);
         self.charge_grpc(stream);
+        if self.forwarding.grpc_status_follows {
+            let stats = &stream.hcm.router_stats;
+            stats.rq_reset_after_downstream_response_started.inc();
+        }
         let reason = ResetReason::from(error);
         stream.info.set_flag(reason.flag());
         let word = reason.as_str().replace(' ', "_");
@@ -95,6 +107,20 @@ impl UpstreamResponse {
             _ => CloseReason::Remote,
         };
         self.exchange.close(reason);
+    }
+
+    /// The upstream broke off while a filter held the head: the client can still be told so. No filter sees it.
+    #[cold]
+    pub(crate) fn fail_held(
+        self,
+        stream: &mut ActiveStream<'_>,
+        error: &ExchangeError,
+    ) -> LocalReply {
+        self.fail(stream, error);
+        let mut reply = ResetReason::from(error).reply(false, false);
+        reply.details = std::mem::take(&mut stream.info.details);
+        reply.direct = true;
+        reply
     }
 
     /// A timeout ends the response.

@@ -149,6 +149,10 @@ impl ActiveStream<'_> {
     pub(super) async fn downstream_failed(&mut self, error: RequestError) -> Option<Close> {
         match error {
             RequestError::Closed => self.disconnected(),
+            RequestError::Refused => match self.refusal.take() {
+                Some(reply) if !self.response_started => self.send_local_reply(*reply).await,
+                _ => self.reset_response(),
+            },
             RequestError::Codec(error) if self.response_started => {
                 let stats = &self.hcm.stats;
                 stats.downstream_cx_protocol_error.inc();

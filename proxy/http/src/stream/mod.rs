@@ -7,6 +7,8 @@ mod deadlines;
 mod duration;
 mod ending;
 mod flow_control;
+mod held_response;
+mod local_response;
 mod messages;
 mod pause;
 mod pipeline;
@@ -44,7 +46,6 @@ use outrigger_core::{
 };
 use std::{
     borrow::Cow,
-    future::poll_fn,
     task::{Context, Poll},
     time::Duration,
 };
@@ -84,6 +85,8 @@ pub(crate) struct ActiveStream<'a> {
     response_started: bool,
     encoded_before: u64,
     held: flow_control::Held,
+    /// What a filter answers to a body that it cannot read.
+    refusal: Option<Box<LocalReply>>,
     logged: bool,
 }
 
@@ -140,6 +143,7 @@ impl<'a> ActiveStream<'a> {
             response_started: false,
             encoded_before,
             held: Default::default(),
+            refusal: None,
             logged: false,
         }
     }
@@ -356,75 +360,7 @@ impl<'a> ActiveStream<'a> {
         }
     }
 
-    /// Sends a reply of our own through the encode filters.
-    pub async fn send_local_reply(&mut self, reply: LocalReply) -> Option<Close> {
-        if let Some(flag) = reply.flag {
-            self.info.set_flag(flag);
-        }
-        self.info.details = Cow::Owned(sanitize_details(&reply.details));
-        log_debug!("http", &self.info => "Sending local reply with details {}", self.info.details);
-        if reply.code == 400 && !self.hcm.keep_after_bad_request {
-            self.connection.drain = DrainState::Closing;
-        }
-        let (route, request, info) = (&self.route, &self.messages.request, &self.info);
-        let body = reply.write_head(self.grpc, &mut self.messages.response, |head| {
-            if let Some(found) = route
-                && reply.route_headers
-            {
-                found.finalize_response_headers(head, request, info);
-            }
-            if let Some(amend) = &reply.amend {
-                amend.apply(head, request, info);
-            }
-        });
-        let end = body.is_empty() || self.method == Method::Head;
-        let now = self.info.elapsed();
-        if self.send_response_head(reply.code, end, now).is_err() {
-            return self.reset_response();
-        }
-        if !end {
-            if self.messages.response_body.is_direct() {
-                self.info.body_bytes_sent += body.len() as u64;
-                self.connection.codec.send_data(body);
-                self.connection.codec.send_end(None);
-            } else if let Err(expired) = Box::pin(self.send_transformed(body)).await {
-                return match expired {
-                    Some(expired) => self.expire_response(expired),
-                    None => self.disconnected(),
-                };
-            }
-        }
-        let flushed = poll_fn(|cx| {
-            if self.connection.codec.poll_flush(cx)?.is_ready() {
-                return Poll::Ready(Ok::<_, std::io::Error>(true));
-            }
-            Poll::Ready(Ok(false))
-        })
-        .await;
-        match flushed {
-            Ok(true) => self.finish(),
-            Ok(false) => match self.flush_response().await {
-                Ok(()) => self.finish(),
-                Err(Some(expired)) => self.expire_response(expired),
-                Err(None) => self.disconnected(),
-            },
-            Err(_) => self.disconnected(),
-        }
-    }
-
-    /// Waits until a response that is already complete has been taken by the client.
-    async fn flush_response(&mut self) -> Result<(), Option<Expired>> {
-        poll_fn(|cx| match self.connection.codec.poll_flush(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(None)),
-            Poll::Pending => self
-                .poll_deadlines(cx, None)
-                .map(|expired| Err(Some(expired))),
-        })
-        .await
-    }
-
-    /// Encode filters, the connection manager's own headers, then the codec.
+    /// The connection manager's own headers, then the codec. The encode filters have seen the head.
     fn send_response_head(
         &mut self,
         code: u16,
@@ -432,7 +368,6 @@ impl<'a> ActiveStream<'a> {
         now: Duration,
     ) -> Result<(), EncodeError> {
         let hcm = self.hcm;
-        self.filters.encode_headers(self, end);
         response_headers::mutate(
             &mut self.messages.response,
             &self.messages.request,

@@ -8,11 +8,15 @@ use super::{ActiveStream, HeldBody};
 use crate::{
     codec::BodyEvent,
     filter::{
-        StreamRateLimiter, compressor::Compress, decompressor::Decompress,
+        StreamRateLimiter,
+        compressor::Compress,
+        decompressor::Decompress,
         grpc_stats::MessageCounter,
+        grpc_web::{FromText, ToWeb},
     },
 };
 use bytes::Bytes;
+use outrigger_core::HeaderMap;
 use std::{
     ops::Range,
     task::{Context, Poll},
@@ -29,6 +33,10 @@ pub enum Transform {
     GrpcMessages(Box<MessageCounter>),
     Compress(Box<Compress>),
     Decompress(Box<Decompress>),
+    /// A gRPC-Web request as text becomes one of gRPC.
+    FromText(Box<FromText>),
+    /// A gRPC response becomes one of gRPC-Web.
+    ToWeb(Box<ToWeb>),
 }
 
 /// Which body it is.
@@ -122,6 +130,38 @@ impl Pipeline {
         }
     }
 
+    /// Gives up what the last step holds above so many bytes.
+    pub(super) fn truncate_held(&mut self, limit: usize) {
+        if let Some(Step {
+            transform: Transform::Held(held),
+            ..
+        }) = self.steps.last_mut()
+        {
+            held.truncate(limit);
+        }
+    }
+
+    /// Takes all that the last step holds.
+    pub fn take_held(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(Step {
+            transform: Transform::Held(held),
+            ..
+        }) = self.steps.last_mut()
+        {
+            while let Some(piece) = held.pop() {
+                out.extend_from_slice(&piece);
+            }
+        }
+        out
+    }
+
+    /// The body has come to its end as far as the last step, and trailers follow.
+    pub fn has_trailers(&self) -> bool {
+        let last = self.steps.last();
+        last.is_some_and(|step| step.end == Some(End::Trailers))
+    }
+
     /// All of the body has come as far as the last step.
     pub fn is_whole(&self) -> bool {
         self.steps.last().is_some_and(|step| step.end.is_some())
@@ -143,6 +183,10 @@ impl Pipeline {
         if let Poll::Ready(Ok(BodyEvent::Trailers)) = event {
             let last = self.steps.last().map(|step| step.place);
             way.pass_trailers(stream, last, None);
+            // A filter may have taken them all.
+            if way.trailers(stream).is_empty() {
+                return Poll::Ready(Ok(BodyEvent::End));
+            }
         }
         event
     }
@@ -193,6 +237,9 @@ fn draw<E>(
             match draw(before, way, stream, cx, source) {
                 Poll::Ready(Ok(event)) => {
                     step.take(event, before.last(), way, stream);
+                    if stream.refusal.is_some() {
+                        return Poll::Pending;
+                    }
                     continue;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -221,7 +268,9 @@ impl Step {
         match &self.transform {
             Transform::Held(held) => held.len() == 0,
             Transform::RateLimit(limiter) => limiter.buffered() <= stream.hcm.buffer_limit,
-            Transform::GrpcMessages(_) => self.taken.is_none(),
+            Transform::GrpcMessages(_) | Transform::FromText(_) | Transform::ToWeb(_) => {
+                self.taken.is_none()
+            }
             Transform::Compress(body) => body.has_room(),
             Transform::Decompress(body) => body.has_room(),
         }
@@ -246,6 +295,13 @@ impl Step {
                     }
                     Transform::Compress(body) => body.push(data),
                     Transform::Decompress(body) => body.push(data),
+                    Transform::FromText(body) => match body.decode(&data) {
+                        Ok(decoded) => self.taken = Some(decoded).filter(|d| !d.is_empty()),
+                        Err(reply) => stream.refusal = Some(reply),
+                    },
+                    Transform::ToWeb(body) => {
+                        self.taken = Some(body.encode(data)).filter(|d| !d.is_empty());
+                    }
                 }
                 return;
             }
@@ -256,12 +312,23 @@ impl Step {
             }
         };
         self.end = Some(end);
-        if let Transform::GrpcMessages(counter) = &mut self.transform {
-            let trailers = match (way, end) {
-                (Way::Response, End::Trailers) => Some(&stream.messages.response_trailers),
-                _ => None,
-            };
-            counter.finish(way, trailers, &mut stream.info);
+        let messages = &mut *stream.messages;
+        match &mut self.transform {
+            Transform::GrpcMessages(counter) => {
+                let trailers = match (way, end) {
+                    (Way::Response, End::Trailers) => Some(&messages.response_trailers),
+                    _ => None,
+                };
+                counter.finish(way, trailers, &mut stream.info);
+            }
+            Transform::FromText(body) if end == End::Plain => {
+                let refusal = body.finish().err();
+                stream.refusal = stream.refusal.take().or(refusal);
+            }
+            Transform::ToWeb(body) if end == End::Trailers => {
+                self.taken = Some(body.finish(&mut messages.response_trailers));
+            }
+            _ => {}
         }
     }
 
@@ -280,7 +347,9 @@ impl Step {
                 Poll::Ready(data) => Some(data),
                 Poll::Pending => return None,
             },
-            Transform::GrpcMessages(_) => self.taken.take(),
+            Transform::GrpcMessages(_) | Transform::FromText(_) | Transform::ToWeb(_) => {
+                self.taken.take()
+            }
             Transform::Compress(body) => body.pop(idle, self.end.is_some()),
             Transform::Decompress(body) => body.pop(),
         };
@@ -289,10 +358,7 @@ impl Step {
         }
         let end = self.end?;
         if let Transform::Decompress(body) = &mut self.transform {
-            body.finish(match way {
-                Way::Request => &mut stream.messages.request_trailers,
-                Way::Response => &mut stream.messages.response_trailers,
-            });
+            body.finish(way.trailers(stream));
             return Some(BodyEvent::Trailers);
         }
         Some(end.into())
@@ -300,6 +366,13 @@ impl Step {
 }
 
 impl Way {
+    fn trailers<'a>(self, stream: &'a mut ActiveStream<'_>) -> &'a mut HeaderMap {
+        match self {
+            Self::Request => &mut stream.messages.request_trailers,
+            Self::Response => &mut stream.messages.response_trailers,
+        }
+    }
+
     /// Shows the trailers to the filters between two steps, or between a step and either end of the chain.
     fn pass_trailers(self, stream: &mut ActiveStream<'_>, from: Option<usize>, to: Option<usize>) {
         let filters = stream.filters;

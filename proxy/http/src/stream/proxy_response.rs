@@ -1,6 +1,9 @@
 //! An upstream's response on its way to the client, with what is left of the request going the other way.
 
-use super::{ActiveStream, Expired, RequestEvent};
+use super::{
+    ActiveStream, Expired,
+    held_response::{self, HoldFailure},
+};
 use crate::{
     codec::{
         BodyEvent,
@@ -25,7 +28,23 @@ impl ActiveStream<'_> {
         let end = upstream.exchange.response_complete();
         // The response head has just been read.
         let now = self.info.timing.upstream_rx_begin;
-        let now = now.unwrap_or_else(|| self.info.elapsed());
+        let mut now = now.unwrap_or_else(|| self.info.elapsed());
+        if let Some(hold) = self.filters.encode_headers(self, end) {
+            // In a box: hardly any response is held.
+            match Box::pin(self.hold_response_head(hold, &mut upstream)).await {
+                Ok(()) => now = self.info.elapsed(),
+                Err(HoldFailure::Ended(ResponseEnd::UpstreamFailed(error))) => {
+                    let reply = upstream.fail_held(self, &error);
+                    return self.send_local_reply(reply).await;
+                }
+                Err(HoldFailure::Ended(end)) => return self.end_response(end, upstream).await,
+                Err(HoldFailure::TooLarge) => {
+                    upstream.abort(self);
+                    self.hcm.stats.rs_too_large.inc();
+                    return self.send_local_reply(held_response::too_large()).await;
+                }
+            }
+        }
         if self.send_response_head(upstream.status, end, now).is_err() {
             upstream.cancel(self);
             self.info.details = Cow::Borrowed("filter_added_invalid_response_data");
@@ -38,7 +57,15 @@ impl ActiveStream<'_> {
             result
         })
         .await;
-        match result {
+        self.end_response(result, upstream).await
+    }
+
+    async fn end_response(
+        &mut self,
+        end: ResponseEnd,
+        upstream: UpstreamResponse,
+    ) -> Option<Close> {
+        match end {
             ResponseEnd::Complete => {
                 self.info
                     .timing
@@ -79,34 +106,12 @@ impl ActiveStream<'_> {
         let mut moved = false;
         let end = loop {
             // The request, if it still comes.
-            while !self.request_complete && !upstream.exchange.is_backed_up() {
-                match self.poll_request_body(cx) {
-                    Poll::Ready(RequestEvent::Data(data)) => {
-                        moved = true;
-                        if upstream.agreed {
-                            upstream.exchange.send_data(data);
-                        }
-                    }
-                    Poll::Ready(RequestEvent::End { .. }) if !upstream.agreed => {}
-                    Poll::Ready(RequestEvent::End { trailers }) => {
-                        upstream
-                            .exchange
-                            .send_end(trailers.then_some(&self.messages.request_trailers));
-                        self.info.timing.upstream_tx_end = Some(self.info.elapsed());
-                    }
-                    Poll::Ready(RequestEvent::Failed(error)) => {
-                        // What the client said before that still reaches the upstream: a connection that others share
-                        // needs its turn for that.
-                        let _ = upstream.exchange.poll_flush(cx);
-                        let shared = upstream.exchange.is_multiplexed();
-                        if moved && shared && !self.connection.codec.is_multiplexed() {
-                            cx.waker().wake_by_ref();
-                            return Poll::Pending;
-                        }
-                        return Poll::Ready(ResponseEnd::Disconnected(error));
-                    }
-                    Poll::Pending => break,
+            match self.pump_request(cx, upstream, &mut moved) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(ResponseEnd::Disconnected(error));
                 }
+                Poll::Pending => return Poll::Pending,
             }
             // Whoever stopped reading because too much was waiting must look again once it is written: nothing else would
             // wake him. That holds for the request here and for the response below.
@@ -206,7 +211,7 @@ impl ActiveStream<'_> {
 }
 
 /// How the streaming of a response ended.
-enum ResponseEnd {
+pub(super) enum ResponseEnd {
     Complete,
     Disconnected(RequestError),
     UpstreamFailed(ExchangeError),

@@ -24,6 +24,21 @@ impl HeldBody {
         self.len
     }
 
+    pub(super) fn truncate(&mut self, limit: usize) {
+        while let Some(last) = self.pieces.back_mut() {
+            let surplus = self.len.saturating_sub(limit);
+            if surplus == 0 {
+                break;
+            }
+            let kept = last.len().saturating_sub(surplus);
+            self.len -= last.len() - kept;
+            last.truncate(kept);
+            if kept == 0 {
+                self.pieces.pop_back();
+            }
+        }
+    }
+
     pub(super) fn discard(&mut self) {
         self.pieces.clear();
         self.len = 0;
@@ -56,6 +71,9 @@ impl ActiveStream<'_> {
                 stream.poll_received_body(cx)
             });
             self.messages.request_body = pipeline;
+            if self.refusal.is_some() {
+                return Poll::Ready(RequestEvent::Failed(RequestError::Refused));
+            }
             event
         };
         event.map(|event| match event {
@@ -87,7 +105,10 @@ impl ActiveStream<'_> {
                 stream.poll_received_body(cx)
             });
         self.messages.request_body = pipeline;
-        failed
+        match self.refusal {
+            Some(_) => Poll::Ready(RequestError::Refused),
+            None => failed,
+        }
     }
 
     /// The next piece as it arrives, accounted for.

@@ -145,3 +145,29 @@ async fn a_body_that_expands_waits_for_whoever_reads_it() {
     drop((client, upstream));
     proxy.assert_balanced().await;
 }
+
+const BRIDGE: &str = "{name: bridge, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.grpc_http1_bridge.v3.Config}},";
+
+#[tokio::test]
+async fn a_client_that_goes_while_its_response_is_held_ends_it() {
+    let proxy = Proxy::with_filters(BRIDGE, "", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client
+        .send("POST /a/b HTTP/1.1\r\nhost: a.test\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n")
+        .await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    settle().await;
+    assert!(client.read.is_empty());
+    drop(client);
+    assert_eq!(
+        upstream.rest().await,
+        "",
+        "the upstream's work is of no use"
+    );
+    proxy.assert_balanced().await;
+}

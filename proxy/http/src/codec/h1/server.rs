@@ -27,6 +27,8 @@ pub enum RequestError {
     Codec(CodecError),
     /// The client closed or reset the connection.
     Closed,
+    /// A filter cannot read the body; the stream has its answer.
+    Refused,
 }
 
 impl From<io::Error> for RequestError {

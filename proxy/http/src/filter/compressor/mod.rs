@@ -222,7 +222,7 @@ impl Compressor {
             Some(choice) => choice,
             None => {
                 let head = &stream.messages.response;
-                let others = stream.hcm.filters.compressors(stream);
+                let others = stream.filters.compressors(stream);
                 let candidates = others.filter_map(|(at, other)| {
                     let own = Own::of(other, at, stream);
                     other.response.wants_type(head).then_some(Candidate {

@@ -41,6 +41,7 @@ impl FrameCounter {
                 see(Seen::Flags(byte));
             } else {
                 self.length = self.length << 8 | u32::from(byte);
+                see(Seen::Length(byte));
             }
             self.header += 1;
             if self.header == FRAME_HEADER {
@@ -58,6 +59,8 @@ impl FrameCounter {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen<'a> {
     Flags(u8),
+    /// One of its four bytes.
+    Length(u8),
     Payload(&'a [u8]),
     End,
 }
@@ -92,6 +95,7 @@ mod tests {
                         assert_eq!(flags, 1);
                         found.push(Vec::new());
                     }
+                    Seen::Length(_) => {}
                     Seen::Payload(payload) => {
                         if let Some(last) = found.last_mut() {
                             last.extend_from_slice(payload);
