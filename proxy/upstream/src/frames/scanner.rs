@@ -4,6 +4,8 @@ use super::{DATA, GOAWAY, HEADERS, PADDED, RST_STREAM};
 
 /// Bytes of a frame header.
 const HEADER: usize = 9;
+/// Bytes of a client's preface.
+const PREFACE: usize = 24;
 /// The most bytes of a payload that anybody asks about: a GOAWAY's.
 const PEEK: usize = 8;
 
@@ -74,6 +76,14 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// What a client sends begins with a preface, which is no frame.
+    pub fn of_client() -> Self {
+        Self {
+            skip: PREFACE,
+            ..Self::default()
+        }
+    }
+
     /// Shows each frame that `bytes` begin or complete the head of. `each` says whether to go on; if not, the result is
     /// where that frame begins: at zero if in an earlier piece.
     pub fn scan(&mut self, bytes: &[u8], mut each: impl FnMut(&Frame) -> bool) -> Option<usize> {
@@ -172,6 +182,22 @@ mod tests {
         }
         assert!(scanner.is_between_frames());
         frames
+    }
+
+    #[test]
+    fn the_preface_of_a_client_is_no_frame() {
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        sent.extend(bytes(DATA, 0, 1, b"x"));
+        for cut in 0..sent.len() {
+            let (mut scanner, mut kinds) = (Scanner::of_client(), Vec::new());
+            for piece in [&sent[..cut], &sent[cut..]] {
+                scanner.scan(piece, |frame| {
+                    kinds.push(frame.kind);
+                    true
+                });
+            }
+            assert_eq!(kinds, [DATA], "{cut}");
+        }
     }
 
     #[test]

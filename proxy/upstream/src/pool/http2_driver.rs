@@ -54,7 +54,7 @@ pub(super) async fn handshake(
         stats: parts.stats.clone(),
         codecs: parts.codecs.clone(),
         inbound: Scanner::default(),
-        outbound: Scanner::default(),
+        outbound: Scanner::of_client(),
         constraints: Constraints::new(parts.config.http2.frames),
     };
     let result = builder(&parts.config).handshake(io).await;
