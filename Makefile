@@ -18,7 +18,7 @@ demo: ## Starts an upstream and an Outrigger in front of it; stops on Ctrl-C
 	./target/release/examples/demo
 
 .PHONY: test
-test: oracle h2spec debian release ## Runs every test, against real Envoy where it is the oracle
+test: oracle h2spec debian clients release ## Runs every test, against real Envoy where it is the oracle
 	$(CARGO) test --locked --workspace
 
 .PHONY: lint
@@ -42,6 +42,15 @@ $(ORACLE)/.envoy-$(ENVOY_VERSION):
 h2spec: target/h2spec ## Builds h2spec, which the test of the same name runs
 target/h2spec: tests/h2spec/go.mod tests/h2spec/go.sum
 	cd tests/h2spec && go build -o ../../$@ github.com/summerwind/h2spec/cmd/h2spec
+
+.PHONY: clients
+clients: target/clients/.built ## Builds the clients that are tried through the proxy
+target/clients/.built: tests/clients/requirements.txt tests/clients/go/main.go tests/clients/java/Client.java | debian
+	python3 -m venv target/clients
+	target/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	cd tests/clients/go && go build -o ../../../target/clients/go-client .
+	javac -d target/clients/java tests/clients/java/Client.java
+	touch $@
 
 .PHONY: debian
 debian: ## Installs the Debian packages that tests need and the machine lacks

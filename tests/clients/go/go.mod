@@ -1,0 +1,3 @@
+module outrigger/clients
+
+go 1.26
