@@ -8,6 +8,7 @@ use crate::{
     filter::{FilterChain, FilterContext, Overrides},
     hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
     http2::PrematureResets,
+    local_reply::LocalReplyConfig,
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::RouteTable,
@@ -129,6 +130,12 @@ impl HttpConnectionManager {
                 via,
                 always_set_request_id: proto.always_set_request_id_in_response,
             },
+            local_replies: proto
+                .local_reply_config
+                .as_ref()
+                .map(|config| LocalReplyConfig::compile(config, &build.context.runtime))
+                .transpose()
+                .at("local_reply_config")?,
             clusters: build.clusters.clone(),
             keep_after_bad_request: http1
                 .stream_error_on_invalid_http_message

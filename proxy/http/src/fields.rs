@@ -70,7 +70,7 @@ const FIELDS: &[Message] = &[
             ("merge_slashes", USED),
             ("path_with_escaped_slashes_action", USED),
             ("request_id_extension", USED),
-            ("local_reply_config", Rejected(LATER)),
+            ("local_reply_config", USED),
             ("strip_matching_host_port", USED),
             ("strip_any_host_port", USED),
             ("stream_error_on_invalid_http_message", USED),
@@ -85,6 +85,20 @@ const FIELDS: &[Message] = &[
                 Ignored("only the upstream PROXY protocol reads it, and it is refused"),
             ),
             ("forward_proto_config", Rejected(LATER)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig",
+        fields: &[("mappers", USED), ("body_format", USED)],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper",
+        fields: &[
+            ("filter", USED),
+            ("status_code", USED),
+            ("body", USED),
+            ("body_format_override", USED),
+            ("headers_to_add", USED),
         ],
     },
     Message {

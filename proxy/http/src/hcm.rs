@@ -2,6 +2,9 @@
 
 mod closing;
 mod network_filters;
+mod options;
+
+pub use options::{AccessLogOptions, PathOptions, Timeouts};
 
 use crate::{
     codec::{
@@ -14,6 +17,7 @@ use crate::{
     },
     filter::FilterChain,
     http2::{self, PrematureResets},
+    local_reply::LocalReplyConfig,
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::RouteTable,
@@ -23,14 +27,12 @@ use crate::{
     timeout::{Timer, earliest},
     upgrade::UpgradeConfigs,
 };
-use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction;
 use outrigger_core::{
     ConnectionInfo, Protocol,
     access_log::AccessLogs,
     drain::{DrainDecision, DrainWatch},
     log_debug,
     network_filter::{ConnectionFilters, Verdict},
-    runtime::RuntimeFlag,
 };
 use outrigger_transport::Stream;
 use outrigger_upstream::{
@@ -67,6 +69,8 @@ pub struct HttpConnectionManager {
     pub(crate) max_requests_per_connection: Option<u32>,
     pub(crate) request_headers: RequestHeaderConfig,
     pub(crate) response_headers: ResponseHeaderConfig,
+    /// `local_reply_config`.
+    pub(crate) local_replies: Option<LocalReplyConfig>,
     pub(crate) path: PathOptions,
     pub(crate) proxy_100_continue: bool,
     /// A request that is answered with 400 does not end its connection.
@@ -78,70 +82,6 @@ pub struct HttpConnectionManager {
     pub(crate) filters: FilterChain,
     pub(crate) upgrades: UpgradeConfigs,
     pub(crate) routes: Arc<RouteTable>,
-}
-
-/// Every timeout of the connection manager; `None` is off.
-#[derive(Debug, Clone, Default)]
-pub struct Timeouts {
-    pub connection_idle: Option<Duration>,
-    pub max_connection_duration: Option<Duration>,
-    /// Percent of it that is added at random.
-    pub max_connection_duration_jitter: f64,
-    /// `http1_safe_max_connection_duration`: its end asks the client to close with the next response.
-    pub safe_max_connection_duration: bool,
-    pub max_stream_duration: Option<Duration>,
-    pub stream_idle: Option<Duration>,
-    /// Zero is none; `None` is not set.
-    pub stream_flush: Option<Duration>,
-    pub request: Option<Duration>,
-    pub request_headers: Option<Duration>,
-    pub delayed_close: Option<Duration>,
-    pub drain: Option<Duration>,
-    /// Percent of it that is added at random.
-    pub drain_jitter: f64,
-}
-
-impl Timeouts {
-    /// `max_connection_duration` of one connection.
-    fn connection_duration(&self) -> Option<Duration> {
-        jittered(
-            self.max_connection_duration,
-            self.max_connection_duration_jitter,
-        )
-    }
-
-    /// `drain_timeout` of one connection.
-    pub fn drain_period(&self) -> Option<Duration> {
-        jittered(self.drain, self.drain_jitter)
-    }
-}
-
-fn jittered(duration: Option<Duration>, percent: f64) -> Option<Duration> {
-    if percent == 0.0 {
-        return duration;
-    }
-    duration.map(|duration| duration.mul_f64(1.0 + fastrand::f64() * percent / 100.0))
-}
-
-/// `access_log_options`: lines beside the one at the end of a stream.
-#[derive(Debug, Clone, Default)]
-pub struct AccessLogOptions {
-    pub on_new_request: bool,
-    pub on_tunnel_established: bool,
-    pub flush_interval: Option<Duration>,
-}
-
-/// How path and host are made canonical.
-#[derive(Debug, Clone)]
-pub struct PathOptions {
-    pub normalize: bool,
-    pub merge_slashes: bool,
-    pub escaped_slashes: PathWithEscapedSlashesAction,
-    pub strip_matching_host_port: bool,
-    pub strip_any_host_port: bool,
-    pub strip_trailing_host_dot: bool,
-    /// `envoy.reloadable_features.http_reject_path_with_fragment`; off: the fragment is cut off instead.
-    pub reject_fragment: RuntimeFlag,
 }
 
 /// How a connection ends once its last response is written.

@@ -1,5 +1,9 @@
 //! Answers that the proxy gives itself: Envoy's exact codes, bodies, response flags and details.
 
+mod config;
+
+pub use config::LocalReplyConfig;
+
 use crate::route::HeaderParser;
 use bytes::Bytes;
 use outrigger_core::{HeaderId, HeaderMap, ResponseFlag, StreamInfo};
@@ -94,22 +98,16 @@ impl LocalReply {
         self
     }
 
-    /// Writes the response head. To a gRPC client every reply is a trailers-only 200; returns the body to send. What the
-    /// `route` does to responses comes before the body's headers, so that it may set the content type.
-    pub fn write_head(
-        &self,
-        grpc: bool,
-        head: &mut HeaderMap,
-        route: impl FnOnce(&mut HeaderMap),
-    ) -> Bytes {
+    /// Begins the response head: the reply's own headers, and what the `route` does to responses. The body's headers come
+    /// behind, so that the route may set the content type.
+    pub fn begin_head(&self, head: &mut HeaderMap, route: impl FnOnce(&mut HeaderMap)) {
         head.clear();
-        let mut digits = itoa::Buffer::new();
-        head.append(HeaderId::Status, digits.format(self.code).as_bytes());
+        set_status(head, self.code);
         for (id, value) in &self.headers {
             head.append(*id, value);
         }
         if self.as_is {
-            return self.body.clone();
+            return;
         }
         route(head);
         for (id, name, value) in self.copied.iter().flat_map(|copied| copied.iter_ids()) {
@@ -120,31 +118,95 @@ impl LocalReply {
                 head.append_raw(name, value);
             }
         }
-        if grpc {
-            head.set(HeaderId::Status, b"200");
-            head.set(HeaderId::ContentType, b"application/grpc");
-            head.set(
-                HeaderId::GrpcStatus,
-                digits
-                    .format(self.grpc_status.unwrap_or_else(|| grpc_status(self.code)))
-                    .as_bytes(),
-            );
-            if !self.body.is_empty() {
-                head.set(HeaderId::GrpcMessage, &percent_encode(&self.body));
-            }
+    }
+
+    /// What the reply says if nothing maps it to something else.
+    pub fn content(&self) -> Content<'static> {
+        Content {
+            code: self.code,
+            body: self.body.clone(),
+            content_type: TEXT,
+            typed: false,
+        }
+    }
+
+    /// Ends the response head. To a gRPC client every reply is a trailers-only 200; returns the body to send.
+    pub fn finish_head(&self, content: Content<'_>, to: Recipient, head: &mut HeaderMap) -> Bytes {
+        if self.as_is {
+            return self.body.clone();
+        }
+        if to.grpc {
+            self.finish_grpc(&content, to, head);
             return Bytes::new();
         }
-        if !self.body.is_empty() {
-            head.set(
-                HeaderId::ContentLength,
-                digits.format(self.body.len()).as_bytes(),
-            );
-            if !head.contains(HeaderId::ContentType) {
-                head.append(HeaderId::ContentType, b"text/plain");
-            }
+        let body = content.body;
+        if body.is_empty() {
+            head.remove(HeaderId::ContentLength);
+            head.remove(HeaderId::ContentType);
+            return body;
         }
-        self.body.clone()
+        head.set(
+            HeaderId::ContentLength,
+            itoa::Buffer::new().format(body.len()).as_bytes(),
+        );
+        let typed = head.contains(HeaderId::ContentType) && (content.typed || body == self.body);
+        if !typed {
+            head.set(HeaderId::ContentType, content.content_type.as_bytes());
+        }
+        body
     }
+
+    fn finish_grpc(&self, content: &Content<'_>, to: Recipient, head: &mut HeaderMap) {
+        head.set(HeaderId::Status, b"200");
+        head.set(HeaderId::ContentType, b"application/grpc");
+        if head.get(HeaderId::GrpcStatus).is_none_or(<[u8]>::is_empty) {
+            let status = self
+                .grpc_status
+                .unwrap_or_else(|| grpc_status(content.code));
+            head.set(
+                HeaderId::GrpcStatus,
+                itoa::Buffer::new().format(status).as_bytes(),
+            );
+        }
+        if !content.body.is_empty() && !to.head {
+            let message: &[u8] = &content.body;
+            // The new line that ends JSON has no place in a header.
+            let message = match message.strip_suffix(b"\n") {
+                Some(line) if content.content_type == JSON => line,
+                _ => message,
+            };
+            head.set(HeaderId::GrpcMessage, &percent_encode(message));
+        }
+        head.remove(HeaderId::ContentLength);
+    }
+}
+
+const TEXT: &str = "text/plain";
+const JSON: &str = "application/json";
+
+/// What a reply says.
+#[derive(Debug)]
+pub struct Content<'a> {
+    pub code: u16,
+    pub body: Bytes,
+    pub content_type: &'a str,
+    /// The headers of a mapper name the type already.
+    pub typed: bool,
+}
+
+/// What of its request a reply depends on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recipient {
+    pub grpc: bool,
+    /// The request is a HEAD.
+    pub head: bool,
+}
+
+fn set_status(head: &mut HeaderMap, code: u16) {
+    head.set(
+        HeaderId::Status,
+        itoa::Buffer::new().format(code).as_bytes(),
+    );
 }
 
 /// `application/grpc` or `application/grpc+…`, but not `application/grpc-web`.
@@ -196,13 +258,24 @@ mod tests {
             .collect()
     }
 
+    fn write(
+        reply: &LocalReply,
+        grpc: bool,
+        head: &mut HeaderMap,
+        route: impl FnOnce(&mut HeaderMap),
+    ) -> Bytes {
+        reply.begin_head(head, route);
+        let to = Recipient { grpc, head: false };
+        reply.finish_head(reply.content(), to, head)
+    }
+
     #[test]
     fn a_plain_reply_has_its_length_and_type() {
         let reply = LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
             .header(HeaderId::EnvoyOverloaded, &b"true"[..]);
         let mut head = HeaderMap::new();
         assert_eq!(
-            reply.write_head(false, &mut head, |_| {}),
+            write(&reply, false, &mut head, |_| {}),
             "no healthy upstream"
         );
         assert_eq!(
@@ -219,7 +292,7 @@ mod tests {
     #[test]
     fn the_route_may_set_the_type() {
         let mut head = HeaderMap::new();
-        LocalReply::new(200, "{}", "x").write_head(false, &mut head, |head| {
+        write(&LocalReply::new(200, "{}", "x"), false, &mut head, |head| {
             head.set(HeaderId::ContentType, b"application/json");
         });
         assert_eq!(
@@ -235,7 +308,11 @@ mod tests {
     #[test]
     fn an_empty_reply_has_no_type() {
         let mut head = HeaderMap::new();
-        LocalReply::new(404, "", "route_not_found").write_head(false, &mut head, |_| {});
+        let reply = LocalReply::new(404, "", "route_not_found");
+        write(&reply, false, &mut head, |head| {
+            head.set(HeaderId::ContentType, b"text/css");
+            head.set(HeaderId::ContentLength, b"3");
+        });
         assert_eq!(lines(&head), [":status: 404"]);
     }
 
@@ -243,7 +320,7 @@ mod tests {
     fn a_grpc_client_gets_trailers_only() {
         let mut head = HeaderMap::new();
         let reply = LocalReply::new(404, "a%\n", "x");
-        assert!(reply.write_head(true, &mut head, |_| {}).is_empty());
+        assert!(write(&reply, true, &mut head, |_| {}).is_empty());
         assert_eq!(
             lines(&head),
             [

@@ -4,7 +4,7 @@
 use super::{End, Http2Connection, PING_TIMEOUT};
 use crate::{
     codec::h2::{MESSAGING_RULE, Unseen, Violation, server::CODEC_ERROR},
-    local_reply::LocalReply,
+    local_reply::{LocalReply, Recipient},
     response_headers,
 };
 use outrigger_core::{HeaderMap, Protocol, ResponseFlag, StreamInfo, formatter::FormatContext};
@@ -91,22 +91,23 @@ impl Http2Connection<'_> {
         self.stats.tx_reset.inc();
         let reply = LocalReply::new(408, "request header timeout", "request_header_timeout");
         let mut response = HeaderMap::new();
-        let body = reply.write_head(false, &mut response, |_| {});
         let now = SystemTime::now();
-        response_headers::mutate(
-            &mut response,
-            &HeaderMap::new(),
-            &self.hcm.response_headers,
-            now,
-        );
-        stats.charge_response(reply.code);
-        self.hcm.listener_stats.charge_response(reply.code);
+        let mut info = self.stream_info(now, since);
+        info.details = reply.details.clone();
+        let request = HeaderMap::new();
+        reply.begin_head(&mut response, |_| {});
+        let content = match &self.hcm.local_replies {
+            Some(config) => config.map(&reply, &request, &mut response, &mut info),
+            None => reply.content(),
+        };
+        info.response_code = content.code;
+        let body = reply.finish_head(content, Recipient::default(), &mut response);
+        response_headers::mutate(&mut response, &request, &self.hcm.response_headers, now);
+        stats.charge_response(info.response_code);
+        self.hcm.listener_stats.charge_response(info.response_code);
         let mut out = Vec::new();
         frames::write_message(&mut out, stream, response.iter(), &body);
         self.signals.write(&out);
-        let mut info = self.stream_info(now, since);
-        info.details = reply.details;
-        info.response_code = reply.code;
         info.body_bytes_sent = body.len() as u64;
         self.account(&info, Some(&response));
     }

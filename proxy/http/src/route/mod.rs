@@ -28,7 +28,7 @@ mod rewrite;
 mod routes;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upgrade;
 mod virtual_cluster;
 mod virtual_host;

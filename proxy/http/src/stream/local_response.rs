@@ -1,11 +1,11 @@
 //! A reply of our own on its way to the client, through the encode filters and what they do to bodies.
 
-use super::{ActiveStream, Expired, pipeline::Way, sanitize_details};
+use super::{ActiveStream, Expired, Messages, pipeline::Way, sanitize_details};
 use crate::{
     codec::BodyEvent,
     filter::HoldHead,
     hcm::{Close, DrainState},
-    local_reply::LocalReply,
+    local_reply::{LocalReply, Recipient},
 };
 use bytes::Bytes;
 use outrigger_core::{Method, log_debug};
@@ -27,8 +27,11 @@ impl ActiveStream<'_> {
         if reply.code == 400 && !self.hcm.keep_after_bad_request {
             self.connection.drain = DrainState::Closing;
         }
-        let (route, request, info) = (&self.route, &self.messages.request, &self.info);
-        let body = reply.write_head(self.grpc, &mut self.messages.response, |head| {
+        let Messages {
+            request, response, ..
+        } = &mut *self.messages;
+        let (route, info) = (&self.route, &self.info);
+        reply.begin_head(response, |head| {
             if let Some(found) = route
                 && reply.route_headers
             {
@@ -38,6 +41,16 @@ impl ActiveStream<'_> {
                 amend.apply(head, request, info);
             }
         });
+        let content = match &self.hcm.local_replies {
+            Some(config) => config.map(&reply, request, response, &mut self.info),
+            None => reply.content(),
+        };
+        let code = content.code;
+        let to = Recipient {
+            grpc: self.grpc,
+            head: self.method == Method::Head,
+        };
+        let body = reply.finish_head(content, to, response);
         let end = body.is_empty() || self.method == Method::Head;
         let now = self.info.elapsed();
         let mut body = Some(body);
@@ -48,7 +61,7 @@ impl ActiveStream<'_> {
         {
             return self.expire_response(expired);
         }
-        if self.send_response_head(reply.code, end, now).is_err() {
+        if self.send_response_head(code, end, now).is_err() {
             return self.reset_response();
         }
         if !end {

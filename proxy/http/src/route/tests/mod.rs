@@ -60,7 +60,7 @@ fn one_host(lines: &[&str]) -> String {
     format!("name: rc\nvirtual_hosts:\n- name: v\n  domains: ['*']\n  routes:\n{routes}")
 }
 
-fn info(stream_id: u64) -> StreamInfo {
+pub(crate) fn info(stream_id: u64) -> StreamInfo {
     let address = Address::Ip("127.0.0.1:1".parse().unwrap());
     let now = tokio::time::Instant::now();
     let connection = ConnectionInfo {
