@@ -108,7 +108,7 @@ async fn start_outrigger(upstream: SocketAddr) -> SocketAddr {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
             tokio::spawn(Box::pin(
-                hcm.clone().serve(Stream::Tcp(stream), connection_info()),
+                hcm.clone().serve(Stream::Tcp(stream), connection_info(), None),
             ));
         }
     });

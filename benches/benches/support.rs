@@ -46,6 +46,7 @@ pub fn connection_info() -> Arc<ConnectionInfo> {
         local_address_restored: false,
         tls: None,
         client_hello: Default::default(),
+        state: None,
     })
 }
 
