@@ -9,21 +9,28 @@ use crate::{
     hcm::{AccessLogOptions, HttpConnectionManager, PathOptions, Timeouts},
     http2::PrematureResets,
     local_reply::LocalReplyConfig,
+    original_ip,
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
-    route::RouteTable,
+    route::{HeaderMutations, RouteTable},
     stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
     upgrade::UpgradeConfigs,
 };
 use envoy_api::{
+    Name,
     pb::envoy::{
-        config::core::v3::{HttpProtocolOptions, scheme_header_transformation::Transformation},
-        extensions::filters::network::http_connection_manager::v3::{
-            HttpConnectionManager as Proto, RequestIdExtension, http_connection_manager as hcm,
+        config::core::v3::{
+            HttpProtocolOptions, TypedExtensionConfig, scheme_header_transformation::Transformation,
+        },
+        extensions::{
+            filters::network::http_connection_manager::v3::{
+                HttpConnectionManager as Proto, RequestIdExtension, http_connection_manager as hcm,
+            },
+            http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation,
         },
         r#type::v3::Percent,
     },
-    type_name,
+    type_name, unpack,
 };
 use outrigger_core::{
     ConfigError,
@@ -143,6 +150,7 @@ impl HttpConnectionManager {
                 .unwrap_or(false),
             http1: Arc::new(http1),
             path: path_options(proto, build),
+            early_mutations: early_mutations(proto)?,
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,
             drain: listener.drain.clone(),
@@ -260,6 +268,7 @@ fn request_headers(
     Ok(RequestHeaderConfig {
         use_remote_address: proto.use_remote_address.unwrap_or(false),
         xff_num_trusted_hops: proto.xff_num_trusted_hops as usize,
+        original_ip: original_ip::compile(proto)?,
         skip_xff_append: proto.skip_xff_append,
         append_x_forwarded_port: proto.append_x_forwarded_port,
         internal_addresses,
@@ -314,6 +323,29 @@ fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {
             &build.context.runtime,
         ),
     }
+}
+
+/// `early_header_mutation_extensions`: of the one kind that there is.
+fn early_mutations(proto: &Proto) -> Result<Box<[HeaderMutations]>, ConfigError> {
+    let compile = |extension: &TypedExtensionConfig| {
+        let any = required(extension.typed_config.as_ref(), "typed_config")?;
+        if type_name(&any.type_url) != EarlyMutation::full_name() {
+            let name = &extension.name;
+            return Err(ConfigError::new(format!(
+                "Early header mutation extension not found: '{name}'"
+            )));
+        }
+        let proto: EarlyMutation = unpack(any).map_err(|e| ConfigError::new(e.to_string()))?;
+        HeaderMutations::compile(&proto.mutations)
+            .at("mutations")
+            .at("typed_config")
+    };
+    proto
+        .early_header_mutation_extensions
+        .iter()
+        .enumerate()
+        .map(|(i, extension)| compile(extension).at_index("early_header_mutation_extensions", i))
+        .collect()
 }
 
 /// `request_id_extension`: there is one kind of request id, and it is the default.

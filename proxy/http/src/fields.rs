@@ -49,8 +49,8 @@ const FIELDS: &[Message] = &[
             ("access_log_options", USED),
             ("use_remote_address", USED),
             ("xff_num_trusted_hops", USED),
-            ("original_ip_detection_extensions", Rejected(LATER)),
-            ("early_header_mutation_extensions", Rejected(LATER)),
+            ("original_ip_detection_extensions", USED),
+            ("early_header_mutation_extensions", USED),
             ("internal_address_config", USED),
             ("skip_xff_append", USED),
             ("via", USED),
@@ -130,6 +130,30 @@ const FIELDS: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
         fields: &[("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        fields: &[("mutations", USED)],
+    },
+    Message {
+        name: "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig",
+        fields: &[
+            ("header_name", USED),
+            ("allow_extension_to_set_address_as_trusted", USED),
+            ("reject_with_status", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig",
+        fields: &[
+            ("xff_num_trusted_hops", USED),
+            ("xff_trusted_cidrs", USED),
+            ("skip_xff_append", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs",
+        fields: &[("cidrs", USED)],
     },
     Message {
         name: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",

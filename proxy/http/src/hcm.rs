@@ -20,7 +20,7 @@ use crate::{
     local_reply::LocalReplyConfig,
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
-    route::RouteTable,
+    route::{HeaderMutations, RouteTable},
     stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
     stream::{ActiveStream, Messages},
     summary::Summary,
@@ -72,6 +72,8 @@ pub struct HttpConnectionManager {
     /// `local_reply_config`.
     pub(crate) local_replies: Option<LocalReplyConfig>,
     pub(crate) path: PathOptions,
+    /// `early_header_mutation_extensions`.
+    pub(crate) early_mutations: Box<[HeaderMutations]>,
     pub(crate) proxy_100_continue: bool,
     /// A request that is answered with 400 does not end its connection.
     pub(crate) keep_after_bad_request: bool,

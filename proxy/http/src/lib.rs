@@ -12,6 +12,7 @@ mod hop_by_hop;
 mod http2;
 pub mod local_reply;
 pub mod normalize;
+mod original_ip;
 mod path;
 mod referer;
 mod request_headers;

@@ -3,8 +3,11 @@
 //! Who the client is (`x-forwarded-for`), whether it is internal, which of Envoy's own headers it may send, and the
 //! request id are decided here, once, for everything behind.
 
-use crate::referer;
-use crate::{hop_by_hop, request_id};
+use crate::{
+    hop_by_hop,
+    original_ip::{Detection, Detector},
+    referer, request_id,
+};
 use outrigger_core::{
     Address, ConnectionInfo, HeaderId, HeaderMap, HeaderName, HeaderSet, matcher::CidrList,
 };
@@ -19,6 +22,8 @@ use std::{
 pub struct RequestHeaderConfig {
     pub use_remote_address: bool,
     pub xff_num_trusted_hops: usize,
+    /// In place of `x-forwarded-for`, if there are any.
+    pub original_ip: Box<[Detector]>,
     pub skip_xff_append: bool,
     pub append_x_forwarded_port: bool,
     /// `internal_address_config.cidr_ranges`; empty (the default): no address is internal.
@@ -74,19 +79,25 @@ const EDGE_ONLY: HeaderSet = HeaderSet::of(&[
     HeaderId::EnvoyOriginalHost,
 ]);
 
+/// Nobody could say who the client is: the code that it gets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unknown(pub u16);
+
 /// Applies every mutation. `internal_only` are the route table's `internal_only_headers`.
 pub fn mutate(
     headers: &mut HeaderMap,
     config: &RequestHeaderConfig,
     connection: &ConnectionInfo,
     internal_only: &[HeaderName],
-) -> Origin {
+) -> Result<Origin, Unknown> {
     hop_by_hop::strip_request(headers);
     let peer = &connection.remote_address;
     let (remote_address, single_address) = if config.use_remote_address {
         edge_address(headers, config, peer)
-    } else {
+    } else if config.original_ip.is_empty() {
         forwarded_address(headers, config)
+    } else {
+        detected_address(headers, config, peer)?
     };
     // Every connection is plaintext until transport sockets other than `raw_buffer` arrive.
     if config.use_remote_address && config.xff_num_trusted_hops == 0
@@ -156,10 +167,10 @@ pub fn mutate(
     set_request_id(headers, config, edge);
     // Without a client certificate there is nothing to forward, and a client's own claim is never trusted.
     headers.remove(HeaderId::ForwardedClientCert);
-    Origin {
+    Ok(Origin {
         remote_address,
         internal,
-    }
+    })
 }
 
 /// `use_remote_address: true`: the trusted address, and whether XFF names just one.
@@ -173,23 +184,43 @@ fn edge_address(
         0 => None,
         hops => address_from_xff(headers, hops - 1).map(|(address, _)| address),
     };
-    if !config.skip_xff_append
-        && let Some(ip) = peer.ip().map(|a| a.ip())
-    {
-        // To Envoy no other address of 127.0.0.0/8 is a loopback address.
-        let shown = if [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ]
-        .contains(&ip)
-        {
-            config.local_address.unwrap_or(ip)
-        } else {
-            ip
-        };
-        append_ip(headers, shown);
+    if !config.skip_xff_append {
+        append_peer(headers, config, peer);
     }
     (trusted, single)
+}
+
+fn append_peer(headers: &mut HeaderMap, config: &RequestHeaderConfig, peer: &Address) {
+    let Some(ip) = peer.ip().map(|a| a.ip()) else {
+        return;
+    };
+    // To Envoy no other address of 127.0.0.0/8 is a loopback address.
+    let loopback = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let shown = config.local_address.filter(|_| loopback.contains(&ip));
+    append_ip(headers, shown.unwrap_or(ip));
+}
+
+/// `original_ip_detection_extensions`: the first that finds an address has the last word.
+fn detected_address(
+    headers: &mut HeaderMap,
+    config: &RequestHeaderConfig,
+    peer: &Address,
+) -> Result<(Option<Address>, bool), Unknown> {
+    for detector in &config.original_ip {
+        let detection = detector.detect(headers, peer);
+        if detector.appends() {
+            append_peer(headers, config, peer);
+        }
+        match detection {
+            Detection::Found(address, single) => return Ok((Some(address), single)),
+            Detection::Rejected(code) => return Err(Unknown(code)),
+            Detection::None => {}
+        }
+    }
+    Ok((None, false))
 }
 
 /// `use_remote_address: false`: XFF is believed and left as it is.
@@ -201,7 +232,7 @@ fn forwarded_address(headers: &HeaderMap, config: &RequestHeaderConfig) -> (Opti
 }
 
 /// The `skip`-th address from the end of XFF, and whether it is the only one. One that is no address counts as none.
-fn address_from_xff(headers: &HeaderMap, skip: usize) -> Option<(Address, bool)> {
+pub fn address_from_xff(headers: &HeaderMap, skip: usize) -> Option<(Address, bool)> {
     let value = headers.get_str(HeaderId::ForwardedFor)?;
     let text = value.rsplit(',').nth(skip)?.trim();
     let ip: IpAddr = text.parse().ok()?;
@@ -311,7 +342,7 @@ mod tests {
         for (n, v) in lines {
             headers.append_raw(n.as_bytes(), v.as_bytes());
         }
-        let origin = mutate(&mut headers, config, &connection(remote), &[]);
+        let origin = mutate(&mut headers, config, &connection(remote), &[]).unwrap();
         (headers, origin)
     }
 

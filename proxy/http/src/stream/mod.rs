@@ -32,7 +32,9 @@ use crate::{
     hcm::{Close, Connection, DrainState, HttpConnectionManager},
     hop_by_hop,
     local_reply::{LocalReply, is_grpc},
-    path, request_headers, response_headers,
+    path,
+    request_headers::{self, Unknown},
+    response_headers,
     route::{Action, RouteMatch},
     router,
     timeout::earliest,
@@ -274,12 +276,23 @@ impl<'a> ActiveStream<'a> {
         if let Err(reply) = path::sanitize(request, hcm, &self.connection.info, self.method) {
             return Step::Reply(reply);
         }
+        for mutations in &hcm.early_mutations {
+            mutations.evaluate_request(request, &self.info);
+        }
         let origin = request_headers::mutate(
             request,
             &hcm.request_headers,
             &self.connection.info,
             hcm.routes.internal_only_headers(),
         );
+        let origin = match origin {
+            Ok(origin) => origin,
+            Err(Unknown(code)) => {
+                hcm.stats.downstream_rq_rejected_via_ip_detection.inc();
+                let details = "rejecting_because_detection_failed";
+                return Step::Reply(LocalReply::new(code, "", details));
+            }
+        };
         self.internal = origin.internal;
         self.info.remote_address = origin.remote_address;
 
