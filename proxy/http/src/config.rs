@@ -271,6 +271,12 @@ fn request_headers(
         original_ip: original_ip::compile(proto)?,
         skip_xff_append: proto.skip_xff_append,
         append_x_forwarded_port: proto.append_x_forwarded_port,
+        https_ports: proto
+            .forward_proto_config
+            .clone()
+            .unwrap_or_default()
+            .https_destination_ports
+            .into(),
         internal_addresses,
         internal_unix_sockets: internal.unix_sockets,
         user_agent: proto

@@ -74,17 +74,38 @@ const FIELDS: &[Message] = &[
             ("strip_matching_host_port", USED),
             ("strip_any_host_port", USED),
             ("stream_error_on_invalid_http_message", USED),
-            ("path_normalization_options", Rejected(LATER)),
+            (
+                "path_normalization_options",
+                Ignored("Envoy does not implement it either"),
+            ),
             ("strip_trailing_host_dot", USED),
             ("proxy_status_config", Rejected(LATER)),
-            ("typed_header_validation_config", Rejected(LATER)),
+            (
+                "typed_header_validation_config",
+                Rejected("Envoy refuses it as well"),
+            ),
             ("append_x_forwarded_port", USED),
-            ("append_local_overload", Rejected(LATER)),
+            (
+                "append_local_overload",
+                Ignored(
+                    "only an overload action that answers requests reads it, and those are refused",
+                ),
+            ),
             (
                 "add_proxy_protocol_connection_state",
-                Ignored("only the upstream PROXY protocol reads it, and it is refused"),
+                Ignored("the PROXY header to an upstream always names the client"),
             ),
-            ("forward_proto_config", Rejected(LATER)),
+            ("forward_proto_config", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig",
+        fields: &[
+            ("https_destination_ports", USED),
+            (
+                "http_destination_ports",
+                Ignored("without TLS every other port means http"),
+            ),
         ],
     },
     Message {

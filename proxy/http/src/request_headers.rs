@@ -26,6 +26,8 @@ pub struct RequestHeaderConfig {
     pub original_ip: Box<[Detector]>,
     pub skip_xff_append: bool,
     pub append_x_forwarded_port: bool,
+    /// `forward_proto_config`: the ports of a PROXY header's destination that mean `https`. All others mean `http` anyway.
+    pub https_ports: Box<[u32]>,
     /// `internal_address_config.cidr_ranges`; empty (the default): no address is internal.
     pub internal_addresses: CidrList,
     pub internal_unix_sockets: bool,
@@ -41,6 +43,19 @@ pub struct RequestHeaderConfig {
     pub scheme: Option<&'static str>,
     /// The router makes it that of the upstream connection.
     pub match_upstream: bool,
+}
+
+impl RequestHeaderConfig {
+    /// How the client came, by what a proxy in front says: the connection itself is plaintext in any case until transport
+    /// sockets other than `raw_buffer` arrive.
+    fn scheme_of(&self, connection: &ConnectionInfo) -> &'static [u8] {
+        let restored = connection.local_address_restored && !self.https_ports.is_empty();
+        let wanted = connection.local_address.ip().filter(|_| restored);
+        match wanted {
+            Some(address) if self.https_ports.contains(&address.port().into()) => b"https",
+            _ => b"http",
+        }
+    }
 }
 
 /// What the mutations found out.
@@ -99,11 +114,10 @@ pub fn mutate(
     } else {
         detected_address(headers, config, peer)?
     };
-    // Every connection is plaintext until transport sockets other than `raw_buffer` arrive.
     if config.use_remote_address && config.xff_num_trusted_hops == 0
         || !headers.contains(HeaderId::ForwardedProto)
     {
-        headers.set(HeaderId::ForwardedProto, b"http");
+        headers.set(HeaderId::ForwardedProto, config.scheme_of(connection));
     }
     if config.append_x_forwarded_port
         && (config.use_remote_address && config.xff_num_trusted_hops == 0
