@@ -368,7 +368,8 @@ fn split_field(line: &str) -> (String, String) {
     (format!("{start}{name}"), value.to_owned())
 }
 
-fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+/// One frame, whatever it says.
+pub fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
     out.extend(length.get(1..).unwrap_or_default());
     out.extend([kind, flags]);
@@ -376,7 +377,8 @@ fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     out.extend(payload);
 }
 
-fn head_frames(out: &mut Vec<u8>, stream: u32, fields: &[(String, String)], end: bool) {
+/// A head of literals, in as many frames as it takes. Characters of `fields` are bytes, as in [`raw`].
+pub fn head_frames(out: &mut Vec<u8>, stream: u32, fields: &[(String, String)], end: bool) {
     let mut block = Vec::new();
     for (name, value) in fields {
         // A literal that neither side remembers.

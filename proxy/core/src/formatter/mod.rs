@@ -1,7 +1,8 @@
 //! Envoy's substitution format strings (`%START_TIME% %REQ(:PATH)% …`), compiled once and rendered per request.
 //!
 //! Everything that can be wrong with a format is found when it is compiled; rendering cannot fail, and allocates nothing
-//! for the common operators. Text is written as it is: Envoy does not escape it, so neither do we.
+//! for the common operators. Text is written as it is: Envoy does not escape it, so neither do we, but for control bytes in a
+//! log, with which a client could write lines of its own.
 
 mod address;
 mod coalesce;
@@ -101,8 +102,12 @@ impl Formatter {
             match piece {
                 Piece::Literal(text) => text.put(out),
                 Piece::Operator(operator) => {
+                    let start = out.len();
                     if operator.text(cx, out).is_none() && !self.omit_empty {
                         out.push(b'-');
+                    }
+                    if cx.log_type != AccessLogType::NotSet {
+                        escape_controls(out, start);
                     }
                 }
             }
@@ -121,6 +126,21 @@ impl Formatter {
     /// True if the text is the same for every stream.
     pub fn is_literal(&self) -> bool {
         self.literal().is_some()
+    }
+}
+
+/// Spells out the control bytes from `start` on. A tab stays: headers may hold it, and it ends no line.
+fn escape_controls(out: &mut Vec<u8>, start: usize) {
+    let ends_lines = |b: &u8| b.is_ascii_control() && *b != b'\t';
+    if !out.get(start..).unwrap_or_default().iter().any(ends_lines) {
+        return;
+    }
+    for byte in out.split_off(start) {
+        if ends_lines(&byte) {
+            out.extend(byte.escape_ascii());
+        } else {
+            out.push(byte);
+        }
     }
 }
 

@@ -156,6 +156,14 @@ impl Codec {
         each!(self, codec => codec.send_end(trailers));
     }
 
+    /// Only the end of the connection ends the response, or tells that it is not whole.
+    pub fn response_ends_by_close(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.response_ends_by_close(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Bytes that wait to be written.
     pub fn buffered(&self) -> usize {
         each!(self, codec => codec.buffered())

@@ -194,7 +194,8 @@ impl ActiveStream<'_> {
         }
         self.connection.active_request = false;
         self.log_at(now);
-        if self.connection.drain != DrainState::Closing {
+        let draining = self.connection.drain == DrainState::Closing;
+        if !draining && !self.connection.codec.response_ends_by_close() {
             return None;
         }
         self.connection.summary.local_close_reason = "deferred_close_on_drained_connection".into();

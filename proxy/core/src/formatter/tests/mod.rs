@@ -253,3 +253,20 @@ fn bytes_that_are_no_text_pass_through_and_are_escaped_in_json() {
         );
     });
 }
+
+#[test]
+fn no_value_begins_a_line_of_the_log() {
+    let info = proxied();
+    let request = headers(&[("x", b"a\r\n\x1b[0m\tb\xff\0")]);
+    let render = |log_type| {
+        let cx = FormatContext {
+            request: Some(&request),
+            log_type,
+            ..FormatContext::new(&info)
+        };
+        text("%REQ(x)%\n", &cx)
+    };
+    let escaped = b"a\\r\\n\\x1b[0m\tb\xff\\x00\n";
+    assert_eq!(render(AccessLogType::DownstreamEnd), escaped);
+    assert_eq!(render(AccessLogType::NotSet), b"a\r\n\x1b[0m\tb\xff\0\n");
+}

@@ -133,6 +133,7 @@ impl ClientExchange {
 
     pub fn send_end(&mut self, trailers: Option<&HeaderMap>) {
         self.body_out.end(&mut self.write, trailers);
+        self.keep_alive &= !self.body_out.ends_by_close();
         self.request_ended = true;
     }
 

@@ -19,7 +19,7 @@ pub enum EncodeError {
     /// CR, LF or NUL in a name or value.
     #[error("header holds CR, LF or NUL")]
     LineBreak,
-    /// `content-length` is no number.
+    /// `content-length` is no number, or promises a body that there is not.
     #[error("invalid content-length")]
     ContentLength,
 }
@@ -114,10 +114,11 @@ fn request_head(
     let framing = if method == Method::Connect || is_upgrade(headers) {
         Framing::UntilClose
     } else if let Some(length) = written.length {
-        if how.end_stream {
-            Framing::None
-        } else {
-            Framing::Length(length)
+        match (how.end_stream, length) {
+            (false, _) => Framing::Length(length),
+            (true, 0) => Framing::None,
+            // The next request on the connection would be read as this body.
+            (true, _) => return Err(EncodeError::ContentLength),
         }
     } else if how.end_stream {
         let bodiless = matches!(
@@ -184,10 +185,13 @@ fn response_head(
     } else if no_length || status == 304 {
         Framing::None
     } else if let Some(length) = written.length {
-        if how.end_stream || head {
-            Framing::None
-        } else {
-            Framing::Length(length)
+        match (head, how.end_stream, length) {
+            (true, _, _) | (_, true, 0) => Framing::None,
+            // The next response on the connection would be read as this body.
+            (_, true, _) => Framing::UntilClose,
+            // Behind a response that switches over, whatever it says of its length, comes another protocol.
+            (_, false, _) if is_upgrade(headers) => Framing::UntilClose,
+            (_, false, _) => Framing::Length(length),
         }
     } else if how.end_stream && !head {
         write_line(out, b"content-length", b"0", names);

@@ -21,6 +21,8 @@ pub(super) struct FieldRules {
 pub(super) struct Fields {
     /// Lines left out for the underscore in their name.
     pub(super) dropped: u32,
+    /// Lines called `host`, which the map merges.
+    pub(super) hosts: u32,
     /// What Envoy counts as header bytes of a received message: names, values, colons and line ends, without blanks.
     pub(super) bytes: usize,
 }
@@ -102,8 +104,10 @@ pub(super) fn read_fields(
         } else {
             headers.append_adopted(base + name_start, length, base + value_start, value.len())
         };
-        if id == HeaderId::ContentLength {
-            content_lengths += 1;
+        match id {
+            HeaderId::ContentLength => content_lengths += 1,
+            HeaderId::Authority => found.hosts += 1,
+            _ => {}
         }
         if headers.len() - before > rules.max_count {
             refused = refused.or(Some(CodecError::TOO_MANY_HEADERS));

@@ -227,6 +227,9 @@ fn read_head(
         underscores: settings.headers_with_underscores_action,
     };
     let fields = read_fields(block, lines, 1, rules, headers)?;
+    if fields.hosts > 1 {
+        return Err(CodecError::malformed("multiple host lines"));
+    }
 
     let upgrade = framing::is_upgrade(headers)
         && !strip_h2c(headers)

@@ -124,7 +124,9 @@ fn parse_status_line(line: &[u8]) -> Option<(Protocol, u16)> {
         .position(|&b| is_blank(b) || b == b'\r')
         .unwrap_or(rest.len());
     let status = framing::decimal(rest.get(..end)?)?;
-    let status = u16::try_from(status).ok().filter(|&s| s >= 100)?;
+    let status = u16::try_from(status)
+        .ok()
+        .filter(|s| (100..=999).contains(s))?;
     Some((protocol, status))
 }
 

@@ -330,7 +330,7 @@ impl ServerConnection {
         self.body_out.end(&mut self.write, trailers);
     }
 
-    /// The response that is being written ends when the connection closes.
+    /// The response that was written ends when the connection closes, or is less than its length.
     pub fn response_ends_by_close(&self) -> bool {
         self.body_out.ends_by_close()
     }

@@ -99,8 +99,13 @@ fn read_target(parts: &Parts, method: Method, headers: &mut HeaderMap) -> Result
         _ => parts.method.as_str(),
     };
     headers.append(HeaderId::Method, name.as_bytes());
-    if let Some(scheme) = uri.scheme_str() {
-        headers.append(HeaderId::Scheme, scheme.as_bytes());
+    match uri.scheme_str() {
+        Some(scheme) if !scheme.is_empty() => headers.append(HeaderId::Scheme, scheme.as_bytes()),
+        // One that is missing is the codec's to refuse, and without an authority it forgets what was there.
+        _ if method != Method::Connect && uri.authority().is_some() => {
+            return Err(HeadError::InvalidField);
+        }
+        _ => {}
     }
     if let Some(authority) = uri.authority() {
         headers.append(HeaderId::Authority, authority.as_str().as_bytes());

@@ -1,7 +1,8 @@
 //! The bytes that are written, as Envoy writes them.
 
 use super::*;
-use bytes::BytesMut;
+use crate::codec::{buffer::WriteBuffer, h1::writer::BodyWriter};
+use bytes::{Bytes, BytesMut};
 use outrigger_core::{HeaderId, HeaderName, Protocol};
 
 const ORDINARY: RequestEncoding = RequestEncoding {
@@ -116,6 +117,23 @@ fn empty_requests_say_so_except_where_nobody_expects_a_body() {
         let (text, framing) = request(&head(method, &[]), ORDINARY).unwrap();
         assert_eq!(text.ends_with("content-length: 0~~"), length, "{method}");
         assert_eq!(framing, Framing::None);
+    }
+}
+
+#[test]
+fn a_body_is_never_more_than_its_length() {
+    let end = head("POST", &[("content-length", "5")]);
+    assert_eq!(request(&end, ORDINARY), Err(EncodeError::ContentLength));
+    let (_, framing) = response("200", &[("content-length", "5")], answer(Method::Get, true));
+    assert_eq!(framing, Framing::UntilClose);
+    for (length, sent, closes) in [(3, "abc", false), (5, "abcde", false), (9, "abcdef", true)] {
+        let mut writer = BodyWriter::new(Framing::Length(length), false);
+        let mut out = WriteBuffer::default();
+        writer.data(&mut out, Bytes::from_static(b"abcd"));
+        writer.data(&mut out, Bytes::from_static(b"ef"));
+        writer.end(&mut out, None);
+        assert_eq!(out.len(), sent.len(), "{length}");
+        assert_eq!(writer.ends_by_close(), closes, "{length}");
     }
 }
 
