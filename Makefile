@@ -66,6 +66,11 @@ bench-smoke: release oracle debian ## A short run of every benchmark: that they 
 	$(CARGO) bench --locked -p outrigger-benches -- --test
 	$(CARGO) run --release --locked -p outrigger-benches --bin load -- --smoke
 
+.PHONY: fuzz
+FUZZ_SECONDS ?= 600
+fuzz: ## Fuzzes every target for FUZZ_SECONDS each
+	./tools/fuzz $(FUZZ_SECONDS)
+
 .PHONY: docs-fields
 docs-fields: ## Writes docs/fields.md from the tables of fields
 	OUTRIGGER_WRITE_DOCS=1 $(CARGO) test --locked -p outrigger fields

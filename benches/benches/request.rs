@@ -107,9 +107,11 @@ async fn start_outrigger(upstream: SocketAddr) -> SocketAddr {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
-            tokio::spawn(Box::pin(
-                hcm.clone().serve(Stream::Tcp(stream), connection_info(), None),
-            ));
+            tokio::spawn(Box::pin(hcm.clone().serve(
+                Stream::Tcp(stream),
+                connection_info(),
+                None,
+            )));
         }
     });
     address
