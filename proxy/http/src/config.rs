@@ -10,6 +10,7 @@ use crate::{
     http2::PrematureResets,
     local_reply::LocalReplyConfig,
     original_ip,
+    proxy_status::ProxyStatus,
     request_headers::RequestHeaderConfig,
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::{HeaderMutations, RouteTable},
@@ -137,6 +138,13 @@ impl HttpConnectionManager {
                 via,
                 always_set_request_id: proto.always_set_request_id_in_response,
             },
+            proxy_status: proto.proxy_status_config.as_ref().map(|config| {
+                let server_name = match proto.server_name.as_str() {
+                    "" => "envoy",
+                    name => name,
+                };
+                ProxyStatus::compile(config, server_name, &build.context.local_info.node_id)
+            }),
             local_replies: proto
                 .local_reply_config
                 .as_ref()

@@ -79,7 +79,7 @@ const FIELDS: &[Message] = &[
                 Ignored("Envoy does not implement it either"),
             ),
             ("strip_trailing_host_dot", USED),
-            ("proxy_status_config", Rejected(LATER)),
+            ("proxy_status_config", USED),
             (
                 "typed_header_validation_config",
                 Rejected("Envoy refuses it as well"),
@@ -106,6 +106,20 @@ const FIELDS: &[Message] = &[
                 "http_destination_ports",
                 Ignored("without TLS every other port means http"),
             ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig",
+        fields: &[
+            ("remove_details", USED),
+            (
+                "remove_connection_termination_details",
+                Ignored("no termination is known of before the response"),
+            ),
+            ("remove_response_flags", USED),
+            ("set_recommended_response_code", USED),
+            ("use_node_id", USED),
+            ("literal_proxy_name", USED),
         ],
     },
     Message {

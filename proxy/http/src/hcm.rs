@@ -18,6 +18,7 @@ use crate::{
     filter::FilterChain,
     http2::{self, PrematureResets},
     local_reply::LocalReplyConfig,
+    proxy_status::ProxyStatus,
     request_headers::RequestHeaderConfig,
     response_headers::ResponseHeaderConfig,
     route::{HeaderMutations, RouteTable},
@@ -69,6 +70,7 @@ pub struct HttpConnectionManager {
     pub(crate) max_requests_per_connection: Option<u32>,
     pub(crate) request_headers: RequestHeaderConfig,
     pub(crate) response_headers: ResponseHeaderConfig,
+    pub(crate) proxy_status: Option<ProxyStatus>,
     /// `local_reply_config`.
     pub(crate) local_replies: Option<LocalReplyConfig>,
     pub(crate) path: PathOptions,

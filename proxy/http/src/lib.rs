@@ -14,6 +14,7 @@ pub mod local_reply;
 pub mod normalize;
 mod original_ip;
 mod path;
+mod proxy_status;
 mod referer;
 mod request_headers;
 mod request_id;

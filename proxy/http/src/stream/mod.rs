@@ -387,6 +387,13 @@ impl<'a> ActiveStream<'a> {
             &hcm.response_headers,
             self.info.start_time,
         );
+        // Envoy says nothing to what was no request.
+        if let Some(config) = &hcm.proxy_status
+            && self.messages.request.contains(HeaderId::Method)
+            && !self.info.flags.has(ResponseFlag::DownstreamProtocolError)
+        {
+            config.apply(&mut self.messages.response, &self.info);
+        }
         if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
             log_debug!("http", &self.info => "drain closing connection");
             self.connection.begin_drain(self.info.start + now);
