@@ -98,6 +98,7 @@ async fn start_outrigger(upstream: SocketAddr) -> SocketAddr {
         stat_prefix: "listener.bench.",
         buffer_limit: 1024 * 1024,
         drain: Default::default(),
+        overload: Default::default(),
         access_logs: &AccessLogs::default(),
     };
     let hcm =

@@ -137,6 +137,11 @@ pub enum ClientStep {
     Read(Until),
     /// Milliseconds.
     Sleep(u64),
+    /// A file gets another text by renaming, as those want it who watch files.
+    Replace {
+        file: String,
+        text: String,
+    },
     HalfClose,
     Close,
     Reset,

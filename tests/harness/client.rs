@@ -21,6 +21,14 @@ pub struct Client {
     closed_here: bool,
 }
 
+/// What fails here shows as a difference, or as a case that does not do what it says.
+fn replace(file: &str, text: &str) {
+    let next = format!("{file}.next");
+    if std::fs::write(&next, text).is_ok() {
+        let _ = std::fs::rename(&next, file);
+    }
+}
+
 impl Client {
     /// `http2`: the client speaks HTTP/2, with this window for each stream if it says one.
     pub fn connect(to: SocketAddr, from: Option<SocketAddr>, http2: Option<Option<u32>>) -> Self {
@@ -45,10 +53,14 @@ impl Client {
     }
 
     fn step(&mut self, step: &ClientStep, names: &Names) {
+        if let ClientStep::Replace { file, text } = step {
+            return replace(&expand(file, names), text);
+        }
         let Some(connection) = &mut self.connection else {
             return;
         };
         match step {
+            ClientStep::Replace { .. } => {}
             ClientStep::Send(text) => {
                 let bytes = raw(&expand(text, names));
                 connection.send(&bytes);

@@ -42,6 +42,7 @@ areas!(
     listener_filters,
     local_reply,
     network_filters,
+    overload,
     routing,
     tcp,
     timeouts,

@@ -1,7 +1,8 @@
 //! What every `compile` is handed: the process-wide services, passed and never global.
 
 use crate::{
-    access_log, local_info::LocalInfo, runtime::Runtime, stats::Store, token_bucket::SharedBuckets,
+    access_log, local_info::LocalInfo, overload::OverloadState, runtime::Runtime, stats::Store,
+    token_bucket::SharedBuckets,
 };
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Context {
     pub log_manager: Arc<access_log::Manager>,
     /// The token buckets that filters share.
     pub shared_buckets: SharedBuckets,
+    /// What the overload manager demands.
+    pub overload: Arc<OverloadState>,
 }
 
 impl Context {
@@ -42,6 +45,7 @@ impl Default for Context {
             runtime: Arc::default(),
             log_manager: Arc::default(),
             shared_buckets: SharedBuckets::default(),
+            overload: Arc::default(),
         }
     }
 }

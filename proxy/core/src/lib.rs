@@ -19,6 +19,7 @@ pub mod log;
 pub mod matcher;
 pub mod metadata;
 pub mod network_filter;
+pub mod overload;
 pub mod protocol;
 pub mod rbac;
 pub mod response_flag;

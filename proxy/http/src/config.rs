@@ -15,6 +15,7 @@ use crate::{
     response_headers::{ResponseHeaderConfig, ServerHeader},
     route::{HeaderMutations, RouteTable},
     stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
+    stream::Overload,
     upgrade::UpgradeConfigs,
 };
 use envoy_api::{
@@ -39,6 +40,7 @@ use outrigger_core::{
     drain::DrainDecision,
     error::{ConfigResult, required},
     matcher::CidrList,
+    overload::OverloadState,
     runtime::RuntimeFlag,
 };
 use outrigger_upstream::{BuildContext, config::Http2Options, stats::LazyStats};
@@ -53,6 +55,8 @@ pub struct ListenerContext<'a> {
     pub buffer_limit: u32,
     /// Whether connections of the listener are to be asked to close.
     pub drain: DrainDecision,
+    /// What the overload manager demands of the listener.
+    pub overload: Arc<OverloadState>,
     /// The listener's own loggers: one line for each connection.
     pub access_logs: &'a AccessLogs,
 }
@@ -162,6 +166,10 @@ impl HttpConnectionManager {
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,
             drain: listener.drain.clone(),
+            overload: Overload {
+                state: listener.overload.clone(),
+                append_header: proto.append_local_overload,
+            },
             filters,
             upgrades,
             routes,

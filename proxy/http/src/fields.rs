@@ -85,12 +85,7 @@ const FIELDS: &[Message] = &[
                 Rejected("Envoy refuses it as well"),
             ),
             ("append_x_forwarded_port", USED),
-            (
-                "append_local_overload",
-                Ignored(
-                    "only an overload action that answers requests reads it, and those are refused",
-                ),
-            ),
+            ("append_local_overload", USED),
             (
                 "add_proxy_protocol_connection_state",
                 Ignored("the PROXY header to an upstream always names the client"),

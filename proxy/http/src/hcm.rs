@@ -23,7 +23,7 @@ use crate::{
     response_headers::ResponseHeaderConfig,
     route::{HeaderMutations, RouteTable},
     stats::{HcmStats, Http1Stats, ListenerHttpStats, RouterStats, TracingStats},
-    stream::{ActiveStream, Messages},
+    stream::{ActiveStream, Messages, Overload},
     summary::Summary,
     timeout::{Timer, earliest},
     upgrade::UpgradeConfigs,
@@ -82,6 +82,7 @@ pub struct HttpConnectionManager {
     /// `per_connection_buffer_limit_bytes` of the listener.
     pub(crate) buffer_limit: usize,
     pub(crate) drain: DrainDecision,
+    pub(crate) overload: Overload,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) filters: FilterChain,
     pub(crate) upgrades: UpgradeConfigs,

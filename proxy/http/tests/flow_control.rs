@@ -75,6 +75,7 @@ async fn proxied(buffer_limit: u32) -> (TcpStream, TcpListener, Arc<Context>) {
         stat_prefix: "listener.test.",
         buffer_limit,
         drain: Default::default(),
+        overload: Default::default(),
         access_logs: &AccessLogs::default(),
     };
     let manager = HttpConnectionManager::compile(&manager, &build, &listener).unwrap();

@@ -77,6 +77,7 @@ impl Acceptor {
             let Ok(()) = listening.readable().await else {
                 return; // The runtime is shutting down.
             };
+            self.listener.overload.may_accept().await;
             let mut accepted = 0;
             while accepted < most {
                 match listening.accept() {
@@ -136,7 +137,7 @@ impl Acceptor {
         }
     }
 
-    /// `None` if a limit is reached.
+    /// `None` if a limit is reached, or the process has no room for more.
     fn permits(&self) -> Option<[Option<ConnectionPermit>; 2]> {
         let (listener, stats) = (&self.listener, &self.listener.stats);
         let limit = &listener.global_limit;
@@ -148,6 +149,10 @@ impl Acceptor {
                 None
             })?)
         };
+        if listener.overload.rejects_connection() {
+            stats.downstream_cx_overload_reject.inc();
+            return None;
+        }
         let own = listener.limit.acquire().or_else(|| {
             stats.downstream_cx_overflow.inc();
             None

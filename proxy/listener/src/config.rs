@@ -75,12 +75,17 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
     let context = &shared.build.context;
     let access_logs = AccessLogs::compile(&proto.access_log, &context.log_services());
     let access_logs = access_logs.at("access_log")?;
+    let overload = match proto.bypass_overload_manager {
+        true => Arc::default(),
+        false => context.overload.clone(),
+    };
     let lent = ListenerContext {
         stat_prefix: &prefix,
         buffer_limit: proto
             .per_connection_buffer_limit_bytes
             .unwrap_or(DEFAULT_BUFFER_LIMIT),
         drain: drain_decision(proto, shared.drain),
+        overload: overload.clone(),
         access_logs: &access_logs,
     };
     let chains = compile_chains(proto, shared.build, &lent)?;
@@ -123,6 +128,7 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
         ))),
         global_limit: shared.global_limit.clone(),
         ignores_global_limit: proto.ignore_global_conn_limit,
+        overload,
         clusters: shared.build.clusters.clone(),
         directory: shared.directory.clone(),
         worker_stats: (0..workers)

@@ -65,10 +65,7 @@ pub const FIELDS: &[Message] = &[
             ("bind_to_port", USED),
             ("enable_mptcp", Rejected("multipath TCP is not supported")),
             ("ignore_global_conn_limit", USED),
-            (
-                "bypass_overload_manager",
-                Ignored("no overload action applies to single listeners"),
-            ),
+            ("bypass_overload_manager", USED),
             ("tcp_keepalive", USED),
             (
                 "internal_listener",

@@ -11,6 +11,7 @@ use crate::{
 use outrigger_core::{
     Address,
     access_log::AccessLogs,
+    overload::OverloadState,
     stream_info::{FilterChainInfo, ListenerInfo},
 };
 use outrigger_transport::{inspect::ListenerFilter, listen::ListenOptions};
@@ -40,6 +41,8 @@ pub struct Listener {
     pub(crate) global_limit: Arc<ConnectionLimit>,
     /// `ignore_global_conn_limit`.
     pub(crate) ignores_global_limit: bool,
+    /// That of the process, unless `bypass_overload_manager`.
+    pub(crate) overload: Arc<OverloadState>,
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) access_logs: AccessLogs,

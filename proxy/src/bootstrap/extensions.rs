@@ -126,6 +126,21 @@ const EXTENSIONS: &[Extension] = &[
     ),
     extension(
         "envoy.resource_monitors",
+        "envoy.resource_monitors.cpu_utilization",
+        "envoy.extensions.resource_monitors.cpu_utilization.v3.CpuUtilizationConfig",
+    ),
+    extension(
+        "envoy.resource_monitors",
+        "envoy.resource_monitors.fixed_heap",
+        "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+    ),
+    extension(
+        "envoy.resource_monitors",
+        "envoy.resource_monitors.injected_resource",
+        "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
+    ),
+    extension(
+        "envoy.resource_monitors",
         "envoy.resource_monitors.global_downstream_max_connections",
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
     ),

@@ -9,6 +9,7 @@ const NO_XDS: &str = "xDS is not supported in this version; list the resources i
 const NO_GRPC: &str = "the proxy makes no gRPC calls of its own in this version";
 const NO_TLS: &str = "TLS is not supported in this version";
 const ONLY_MEMORY: &str = "it only saves memory";
+const NO_SHRINKING: &str = "the allocator gives memory back on its own";
 const NO_WATCHDOG: &str = "there is no watchdog; a worker that panics ends the process";
 
 /// Everything that a bootstrap may hold.
@@ -149,21 +150,60 @@ const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.overload.v3.OverloadManager",
         fields: &[
-            (
-                "refresh_interval",
-                Ignored("connections are counted as they come; nothing is polled"),
-            ),
+            ("refresh_interval", USED),
             ("resource_monitors", USED),
+            ("actions", USED),
+            ("loadshed_points", USED),
             (
-                "actions",
-                Rejected("only the limit of downstream connections is supported"),
+                "buffer_factory_config",
+                Ignored("only reset_high_memory_stream needs it, and it is refused"),
             ),
-            (
-                "loadshed_points",
-                Rejected("only the limit of downstream connections is supported"),
-            ),
-            ("buffer_factory_config", Ignored(ONLY_MEMORY)),
         ],
+    },
+    Message {
+        name: "envoy.config.overload.v3.OverloadAction",
+        fields: &[("name", USED), ("triggers", USED), ("typed_config", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.LoadShedPoint",
+        fields: &[("name", USED), ("triggers", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.Trigger",
+        fields: &[("name", USED), ("threshold", USED), ("scaled", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.ThresholdTrigger",
+        fields: &[("value", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.ScaledTrigger",
+        fields: &[("scaling_threshold", USED), ("saturation_threshold", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.ShrinkHeapConfig",
+        fields: &[
+            ("timer_interval", Ignored(NO_SHRINKING)),
+            ("max_unfreed_memory_bytes", Ignored(NO_SHRINKING)),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.resource_monitors.cpu_utilization.v3.CpuUtilizationConfig",
+        fields: &[("mode", USED)],
+    },
+    Message {
+        name: "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+        fields: &[
+            ("max_heap_size_bytes", USED),
+            (
+                "max_heap_size_bytes_runtime",
+                Rejected("give max_heap_size_bytes"),
+            ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig",
+        fields: &[("filename", USED)],
     },
     Message {
         name: "envoy.config.overload.v3.ResourceMonitor",

@@ -39,7 +39,7 @@ pub struct Parts {
     pub clusters: Arc<ClusterManager>,
     pub listeners: Arc<ListenerManager>,
     pub drain: Arc<DrainManager>,
-    pub overload: Option<Overload>,
+    pub overload: Option<Arc<Overload>>,
     /// Over all listeners.
     pub limit: Arc<ConnectionLimit>,
     pub stats: Arc<ProcessStats>,
@@ -75,6 +75,7 @@ pub fn context(
         runtime: Arc::new(runtime),
         log_manager: Arc::new(Manager::new(logs, &stats)),
         shared_buckets: Default::default(),
+        overload: Default::default(),
         stats: Arc::new(stats),
     }))
 }
@@ -92,11 +93,15 @@ pub fn parts(
     let stats = Arc::new(stats);
     report(bootstrap, &stats);
     let mut wrong = Vec::new();
-    let overload = Overload::compile(proto.overload_manager.as_ref(), &context.stats)
-        .unwrap_or_else(|error| {
-            wrong.push(error.to_string());
-            None
-        });
+    let overload = Overload::compile(
+        proto.overload_manager.as_ref(),
+        &context.stats,
+        &context.overload,
+    );
+    let overload = overload.unwrap_or_else(|error| {
+        wrong.push(error.to_string());
+        None
+    });
     let limit = global_limit(overload.as_ref(), &context.runtime);
     regex_engine(proto.default_regex_engine.as_ref())?;
     let defaults = ClusterDefaults::compile(proto)?;
@@ -144,7 +149,7 @@ pub fn parts(
         clusters: build.clusters,
         listeners: Arc::new(listeners),
         drain,
-        overload,
+        overload: overload.map(Arc::new),
         limit,
         stats,
     })

@@ -10,8 +10,8 @@ const KEY: &str = "overload.global_downstream_max_connections";
 
 /// The limit over all listeners.
 pub fn global_limit(overload: Option<&Overload>, runtime: &Runtime) -> Arc<ConnectionLimit> {
-    match overload {
-        Some(overload) => overload.limit.clone(),
+    match overload.and_then(|overload| overload.limit.as_ref()) {
+        Some(limit) => limit.clone(),
         None => {
             let max = RuntimeUint64::new(u64::MAX, KEY, runtime);
             Arc::new(ConnectionLimit::new(max).counting_exempt())
@@ -24,7 +24,8 @@ pub fn admin_limit(
     overload: Option<&Overload>,
     limit: &Arc<ConnectionLimit>,
 ) -> Option<Arc<ConnectionLimit>> {
-    overload.is_none().then(|| limit.clone())
+    let limited = overload.is_some_and(|overload| overload.limit.is_some());
+    (!limited).then(|| limit.clone())
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ async fn serve_on_main(
             }
         }
     });
-    let admin_limit = admin_limit(parts.overload.as_ref(), &parts.limit);
+    let admin_limit = admin_limit(parts.overload.as_deref(), &parts.limit);
     let mut admin_connections = None;
     if let Some(admin) = admin {
         let state = admin_state(options, loggers, &bootstrap, &parts, &life, started);
@@ -167,6 +167,9 @@ async fn serve_on_main(
     drop(bootstrap);
     let runtime = parts.context.runtime.clone();
     tokio::spawn(async move { runtime.watch().await });
+    if let Some(overload) = parts.overload.clone() {
+        tokio::spawn(async move { overload.run().await });
+    }
     tokio::select! {
         () = parts.clusters.warm() => {}
         () = keep_stats(&parts, &life, admin_connections.as_ref()) => {}
@@ -331,9 +334,6 @@ async fn keep_stats(parts: &Parts, life: &Lifecycle, admin: Option<&AdminStats>)
         let aside = admin.map_or(0, AdminStats::open_connections);
         let connections = parts.limit.open().saturating_sub(aside);
         parts.stats.update(life, connections);
-        if let Some(overload) = &parts.overload {
-            overload.update();
-        }
         if flush != Flush::OnAdmin {
             tracing::debug!(target: "main", "flushing stats");
             parts.context.stats.flush();

@@ -1,4 +1,4 @@
-//! Envoy's `server.` stats, and what stands at 0 here: its watchdogs, its overload manager, its own HTTP client.
+//! Envoy's `server.` stats, and what stands at 0 here: its watchdogs, its own HTTP client.
 
 use crate::{
     cli::{Options, build_version},
@@ -6,7 +6,7 @@ use crate::{
 };
 use outrigger_core::{
     stat_group,
-    stats::{Counter, Store},
+    stats::{Counter, Histogram, Store, Unit},
 };
 use outrigger_http::stats::RouterStats;
 use std::{fs, sync::Arc, time::Instant};
@@ -52,7 +52,6 @@ stat_group! {
     /// What Envoy shows of its overload manager in any case.
     struct OverloadStats {
         counter reset_high_memory_stream = "envoy.overload_actions.reset_high_memory_stream.count",
-        histogram(Milliseconds) refresh_interval_delay = "overload.refresh_interval_delay",
     }
 }
 
@@ -63,6 +62,8 @@ pub struct ProcessStats {
     pub ignored_fields: Arc<Counter>,
     _watchdogs: Vec<Arc<WatchdogStats>>,
     _overload: Arc<OverloadStats>,
+    /// Moved by the overload manager, if there is one.
+    _refresh_interval_delay: Arc<Histogram>,
     /// The router of the requests that Envoy makes itself.
     _async_client: Arc<RouterStats>,
     started: Instant,
@@ -100,6 +101,8 @@ impl ProcessStats {
                 .map(|prefix| store.register(prefix, WatchdogStats::default()))
                 .collect(),
             _overload: store.register("", OverloadStats::default()),
+            _refresh_interval_delay: store
+                .histogram("overload.refresh_interval_delay", Unit::Milliseconds),
             _async_client: store.register("http.async-client.", RouterStats::default()),
             started,
         }

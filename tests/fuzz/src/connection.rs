@@ -80,6 +80,7 @@ impl Proxy {
             stat_prefix: "listener.fuzz.",
             buffer_limit: 16 * 1024,
             drain: Default::default(),
+            overload: Default::default(),
             access_logs: &AccessLogs::default(),
         };
         let nobody = proto("{name: nowhere, type: STATIC}");

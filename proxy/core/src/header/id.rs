@@ -122,6 +122,7 @@ header_ids! {
     EnvoyInternal = "x-envoy-internal": inline,
     EnvoyIpTags = "x-envoy-ip-tags": inline,
     EnvoyIsTimeoutRetry = "x-envoy-is-timeout-retry": inline,
+    EnvoyLocalOverloaded = "x-envoy-local-overloaded",
     EnvoyMaxRetries = "x-envoy-max-retries": inline,
     EnvoyOriginalHost = "x-envoy-original-host": inline,
     EnvoyOriginalPath = "x-envoy-original-path": inline,

@@ -10,6 +10,7 @@ mod flow_control;
 mod held_response;
 mod local_response;
 mod messages;
+mod overload;
 mod pause;
 mod pipeline;
 mod proxy_response;
@@ -20,6 +21,7 @@ mod tunnel;
 
 pub(crate) use deadlines::{Deadlines, Expired};
 pub(crate) use messages::Messages;
+pub use overload::Overload;
 pub use pipeline::{Pipeline, Transform, Way};
 pub use request_body::HeldBody;
 
@@ -29,7 +31,7 @@ use crate::{
         h1::{EncodeError, RequestHead, authority_is_valid, server::RequestError},
     },
     filter::{Decision, FilterChain, Paused},
-    hcm::{Close, Connection, DrainState, HttpConnectionManager},
+    hcm::{Close, Connection, HttpConnectionManager},
     hop_by_hop,
     local_reply::{LocalReply, is_grpc},
     path,
@@ -263,6 +265,9 @@ impl<'a> ActiveStream<'a> {
     /// Everything between the codec and the router, in Envoy's order.
     fn decode_headers(&mut self, head: &RequestHead) -> Step {
         let hcm = self.hcm;
+        if hcm.overload.state.refuses_request() {
+            return Step::Reply(self.overloaded());
+        }
         if head.expect_continue && !hcm.proxy_100_continue {
             self.messages.request.remove(HeaderId::Expect);
             hcm.stats.charge_response(100);
@@ -394,10 +399,7 @@ impl<'a> ActiveStream<'a> {
         {
             config.apply(&mut self.messages.response, &self.info);
         }
-        if self.connection.drain == DrainState::NotDraining && hcm.drain.drain_close() {
-            log_debug!("http", &self.info => "drain closing connection");
-            self.connection.begin_drain(self.info.start + now);
-        }
+        self.decide_drain(self.info.start + now);
         if !self.received {
             hcm.stats.downstream_rq_response_before_rq_complete.inc();
         }

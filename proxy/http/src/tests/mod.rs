@@ -81,6 +81,7 @@ impl Proxy {
             stat_prefix: "listener.test.",
             buffer_limit: 1024 * 1024,
             drain: Default::default(),
+            overload: build.context.overload.clone(),
             access_logs: &outrigger_core::access_log::AccessLogs::default(),
         };
         Self {
