@@ -70,6 +70,8 @@ pub struct Formatter {
     pieces: Box<[Piece]>,
     /// A missing value prints nothing instead of `-`.
     omit_empty: bool,
+    /// Control bytes of the format itself.
+    controls: usize,
 }
 
 impl Formatter {
@@ -90,14 +92,37 @@ impl Formatter {
         commands: &Commands,
         omit_empty: bool,
     ) -> Result<Self, ConfigError> {
+        let pieces = parse::pieces(text, commands)?;
+        let literals = pieces.iter().map(|piece| match piece {
+            Piece::Literal(text) => controls(text.as_bytes()),
+            Piece::Operator(_) => 0,
+        });
         Ok(Self {
-            pieces: parse::pieces(text, commands)?.into(),
+            controls: literals.sum(),
+            pieces: pieces.into(),
             omit_empty,
         })
     }
 
-    /// Appends the text for one stream.
+    /// Appends the text for one stream. In a log no value begins another line: the control bytes of all but the format
+    /// itself are spelt out.
     pub fn render(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.put(cx, out, |_, _| {});
+        if cx.log_type == AccessLogType::NotSet {
+            return;
+        }
+        // Hardly any value holds one, and to count them all is cheaper than to look at each value.
+        let found = controls(out.get(start..).unwrap_or_default());
+        if found != self.controls {
+            out.truncate(start);
+            self.put(cx, out, escape_controls);
+        }
+    }
+
+    /// Appends all pieces; `finish` gets where the text of an operator begins.
+    #[inline]
+    fn put(&self, cx: &FormatContext<'_>, out: &mut Vec<u8>, finish: impl Fn(&mut Vec<u8>, usize)) {
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => text.put(out),
@@ -106,9 +131,7 @@ impl Formatter {
                     if operator.text(cx, out).is_none() && !self.omit_empty {
                         out.push(b'-');
                     }
-                    if cx.log_type != AccessLogType::NotSet {
-                        escape_controls(out, start);
-                    }
+                    finish(out, start);
                 }
             }
         }
@@ -129,14 +152,29 @@ impl Formatter {
     }
 }
 
-/// Spells out the control bytes from `start` on. A tab stays: headers may hold it, and it ends no line.
+/// A control byte that a log line must not get from a value. A tab stays: headers may hold it, and it ends no line.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() & (byte != b'\t')
+}
+
+/// How many of them there are.
+fn controls(text: &[u8]) -> usize {
+    // As many bytes as one byte can count, so that many are looked at in one step.
+    let counts = text.chunks(128).map(|chunk| {
+        let found = chunk.iter().map(|&byte| u8::from(is_control(byte)));
+        usize::from(found.fold(0, u8::wrapping_add))
+    });
+    counts.sum()
+}
+
+/// Spells out the control bytes from `start` on.
+#[cold]
 fn escape_controls(out: &mut Vec<u8>, start: usize) {
-    let ends_lines = |b: &u8| b.is_ascii_control() && *b != b'\t';
-    if !out.get(start..).unwrap_or_default().iter().any(ends_lines) {
+    if controls(out.get(start..).unwrap_or_default()) == 0 {
         return;
     }
     for byte in out.split_off(start) {
-        if ends_lines(&byte) {
+        if is_control(byte) {
             out.extend(byte.escape_ascii());
         } else {
             out.push(byte);
