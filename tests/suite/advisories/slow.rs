@@ -141,27 +141,34 @@ fn memory_of_connections_that_wait() {
         )
         .unwrap();
         let id = proxy.process.id();
+        let open = |number: usize| {
+            let before = process::descriptors(id);
+            let clients: Vec<TcpStream> = (0..number)
+                .map(|_| {
+                    let mut stream = connect(&proxy, "main");
+                    stream.write_all(said.as_bytes()).unwrap();
+                    stream
+                })
+                .collect();
+            assert!(
+                process::comes(|| process::descriptors(id) >= before + number),
+                "{name}: not accepted"
+            );
+            // Accepted is not read yet: what it has read it is asked for behind them.
+            let mut last = connect(&proxy, "main");
+            last.write_all(b"GET /here HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")
+                .unwrap();
+            last.read_to_end(&mut Vec::new()).unwrap();
+            clients
+        };
+        // The first ones pay for what is made once.
+        let first = open(CONNECTIONS / 4);
         let before = process::resident(id);
-        let clients: Vec<TcpStream> = (0..CONNECTIONS)
-            .map(|_| {
-                let mut stream = connect(&proxy, "main");
-                stream.write_all(said.as_bytes()).unwrap();
-                stream
-            })
-            .collect();
-        assert!(
-            process::comes(|| process::descriptors(id) >= CONNECTIONS),
-            "{name}: not accepted"
-        );
-        // Accepted is not read yet: what it has read it is asked for behind them.
-        let mut last = connect(&proxy, "main");
-        last.write_all(b"GET /here HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        last.read_to_end(&mut Vec::new()).unwrap();
+        let clients = open(CONNECTIONS);
         let each = (process::resident(id).saturating_sub(before)) / CONNECTIONS as u64;
         eprintln!("{name}: {each} KiB for each connection");
         assert!(each <= most, "{name}: {each} KiB for each connection");
-        drop(clients);
+        drop((first, clients));
     }
 }
 
