@@ -13,7 +13,10 @@ pub const BIG: usize = 16 << 20;
 pub fn start() -> u16 {
     let (listener, port) = ports::listen().unwrap();
     // Hundreds of connections at once are a part of some attacks.
-    socket2::SockRef::from(&listener).listen(4096).unwrap();
+    let socket = socket2::SockRef::from(&listener);
+    socket.listen(4096).unwrap();
+    // Of its own accord the kernel takes tens of megabytes for whoever does not read.
+    socket.set_recv_buffer_size(64 << 10).unwrap();
     listener.set_nonblocking(true).unwrap();
     std::thread::spawn(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
