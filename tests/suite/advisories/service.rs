@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Far beyond what the buffers of a proxy and of the kernel hold together.
-pub const BIG: usize = 16 << 20;
+pub const BIG: usize = 64 << 20;
 
 /// Starts it for as long as the process lives, and gives its port.
 pub fn start() -> u16 {

@@ -141,6 +141,7 @@ fn memory_of_connections_that_wait() {
         )
         .unwrap();
         let id = proxy.process.id();
+        // Some of them may be about to go.
         let others = process::descriptors(id);
         let open = |number: usize, in_all: usize| {
             let clients: Vec<TcpStream> = (0..number)
@@ -151,7 +152,7 @@ fn memory_of_connections_that_wait() {
                 })
                 .collect();
             assert!(
-                process::comes(|| process::descriptors(id) >= others + in_all),
+                process::comes(|| process::descriptors(id) + 5 >= others + in_all),
                 "{name}: not accepted"
             );
             // Accepted is not read yet: what it has read it is asked for behind them.
