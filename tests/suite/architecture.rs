@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("outrigger-agent", 6),
     ("outrigger-listener", 6),
     ("outrigger", 7),
+    ("outrigger-fuzz", 8),
     ("outrigger-tests", 8),
     ("outrigger-benches", 9),
 ];
