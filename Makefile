@@ -68,7 +68,7 @@ bench-smoke: release oracle debian ## A short run of every benchmark: that they 
 
 .PHONY: fuzz
 FUZZ_SECONDS ?= 600
-fuzz: ## Fuzzes every target for FUZZ_SECONDS each
+fuzz: debian ## Fuzzes every target for FUZZ_SECONDS each
 	./tools/fuzz $(FUZZ_SECONDS)
 
 .PHONY: docs-fields
