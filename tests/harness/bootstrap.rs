@@ -58,7 +58,11 @@ pub fn port_names(bootstrap: &Value) -> Vec<String> {
         .skip(1)
         .filter_map(|rest| rest.split_once("}}"))
         .map(|(name, _)| name.to_owned())
-        .filter(|name| !name.starts_with("repeat ") && !["log", "dir"].contains(&name.as_str()))
+        .filter(|name| {
+            !name.starts_with("repeat ")
+                && !name.starts_with("base64 ")
+                && !["log", "dir"].contains(&name.as_str())
+        })
         .collect();
     out.sort();
     out.dedup();

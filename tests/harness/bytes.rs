@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// Named values of one side that stand for `{{name}}` in bootstraps and scripts (ports, file paths).
 pub type Names = BTreeMap<String, String>;
 
-/// Replaces `{{name}}` and `{{repeat TEXT COUNT}}`; an unknown name is left as it stands so that it shows in the report.
+/// Replaces `{{name}}`, `{{repeat TEXT COUNT}}` and `{{base64 TEXT}}`, where `<name>` stands for a name in turn; an unknown name is left as it stands so that it shows in the report.
 pub fn expand(text: &str, names: &Names) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -17,7 +17,8 @@ pub fn expand(text: &str, names: &Names) -> String {
             rest = after;
             continue;
         };
-        match (names.get(inside), repeat(inside)) {
+        let made = || repeat(inside).or_else(|| base64(inside, names));
+        match (names.get(inside), made()) {
             (Some(value), _) => out.push_str(value),
             (None, Some(text)) => out.push_str(&text),
             (None, None) => {
@@ -33,6 +34,14 @@ pub fn expand(text: &str, names: &Names) -> String {
 fn repeat(inside: &str) -> Option<String> {
     let (text, count) = inside.strip_prefix("repeat ")?.rsplit_once(' ')?;
     Some(text.repeat(count.parse().ok()?))
+}
+
+fn base64(inside: &str, names: &Names) -> Option<String> {
+    let mut text = inside.strip_prefix("base64 ")?.to_owned();
+    for (name, value) in names {
+        text = text.replace(&format!("<{name}>"), value);
+    }
+    Some(crate::base64::encode(&raw(&text)))
 }
 
 /// Bytes of a script: characters below U+0100 are one byte each, so that `"\xff"` in YAML is the byte 0xff.
@@ -98,8 +107,11 @@ mod tests {
     fn placeholders_and_repeats_expand() {
         let names = Names::from([("up".to_owned(), "8080".to_owned())]);
         assert_eq!(
-            expand("a:{{up}} {{repeat xy 3}} {{other}}", &names),
-            "a:8080 xyxyxy {{other}}"
+            expand(
+                "a:{{up}} {{repeat xy 3}} {{base64 <up>\u{ff}}} {{other}}",
+                &names
+            ),
+            "a:8080 xyxyxy ODA4MP8= {{other}}"
         );
     }
 

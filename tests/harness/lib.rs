@@ -5,6 +5,7 @@
 //! running proxy with its scripted upstreams, [`group`] plays every case on both sides, [`compare`] names the differences.
 
 pub mod admin;
+pub mod base64;
 pub mod bootstrap;
 pub mod browser;
 pub mod bytes;

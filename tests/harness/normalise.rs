@@ -1,11 +1,12 @@
 //! What may differ between two runs of the same program, and nothing more: replaced by a name on both sides before the
 //! comparison. Every rule says why.
 
-use crate::bytes::Names;
+use crate::bytes::{Names, show};
 use anyhow::Result;
 use regex::{Captures, Regex};
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The rules, in order. Each must keep all that a specification fixes: a time keeps its form, an id its fixed digits.
 static RULES: LazyLock<Result<Vec<(Regex, &'static str)>, regex::Error>> = LazyLock::new(|| {
@@ -41,6 +42,10 @@ static UUID: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| {
 /// ISO 8601 times and values of `something_at=`: the digits go, the form stays.
 static TIME: LazyLock<Result<Regex, regex::Error>> =
     LazyLock::new(|| Regex::new(r#"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?|_at"?[=:]"?[^"\s]*"#));
+
+/// Base64 that may hold an address.
+static BASE64: LazyLock<Result<Regex, regex::Error>> =
+    LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/]{16,}={0,2}"));
 
 /// Replaces what one side of one case cannot help choosing itself.
 pub struct Normaliser {
@@ -83,6 +88,11 @@ impl Normaliser {
 
     pub fn line(&mut self, line: &str) -> String {
         let mut out = line.to_owned();
+        if let Ok(base64) = &*BASE64 {
+            out = base64
+                .replace_all(&out, |found: &Captures<'_>| open_base64(&found[0]))
+                .into_owned();
+        }
         for (regex, name) in &self.ports {
             out = regex.replace_all(&out, name.as_str()).into_owned();
         }
@@ -127,6 +137,29 @@ impl Normaliser {
     }
 }
 
+/// Shows an address that stands in base64: its port is another on each side. What stands behind it as the second field of
+/// a protobuf message is a time, told by how long it is from now.
+fn open_base64(text: &str) -> String {
+    let decoded = crate::base64::decode(text).filter(|bytes| {
+        let mut pairs = bytes.windows(8);
+        pairs.any(|found| found == b"127.0.0.")
+    });
+    let Some(bytes) = decoded else {
+        return text.to_owned();
+    };
+    let at = bytes.iter().rposition(|byte| *byte == 0x10);
+    let Some((address, time)) = at.map(|at| bytes.split_at(at)) else {
+        return format!("<base64 {}>", show(&bytes));
+    };
+    let groups = time.iter().skip(1).rev();
+    let expires = groups.fold(0_u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let left = expires.saturating_sub(now.map_or(0, |now| now.as_secs()));
+    // A case may take some seconds.
+    let left = left.div_ceil(20) * 20;
+    format!("<base64 {} for {left} s>", show(address))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -159,6 +192,28 @@ mod tests {
         assert_eq!(
             normaliser.line("t=2026-11-21T11:38:05.123Z"),
             "t=dddd-dd-ddTdd:dd:dd.dddZ"
+        );
+    }
+
+    #[test]
+    fn addresses_in_base64_are_shown() {
+        let names = Names::from([("up".to_owned(), "12345".to_owned())]);
+        let mut normaliser = Normaliser::new(&names, "").unwrap();
+        let mut line = |bytes: &[u8]| {
+            let text = crate::base64::encode(bytes);
+            normaliser.line(&format!("s=\"{text}\"; Path=/"))
+        };
+        assert_eq!(
+            line(b"127.0.0.1:12345"),
+            "s=\"<base64 127.0.0.1:<up>>\"; Path=/"
+        );
+        assert_eq!(
+            line(b"\x0a\x0f127.0.0.1:12345\x10\x05"),
+            "s=\"<base64 \\n\\x0f127.0.0.1:<up> for 0 s>\"; Path=/"
+        );
+        assert_eq!(
+            line(b"nothing of interest"),
+            "s=\"bm90aGluZyBvZiBpbnRlcmVzdA==\"; Path=/"
         );
     }
 

@@ -103,7 +103,18 @@ impl Cluster {
 
     /// Chooses a host. `None`: there is none that may be used.
     pub fn pick(&self, cx: &mut LbContext<'_>) -> Option<Arc<Host>> {
-        let host = self.hosts.load().balancer().pick(cx, &self.stats);
+        let hosts = self.hosts.load();
+        let host = match cx.override_host {
+            None => hosts.balancer().pick(cx, &self.stats),
+            Some(wanted) => {
+                let statuses = self.config.lb.override_host_status;
+                let found = hosts.find(&wanted.address);
+                match found.filter(|host| statuses.contains(host.eds_health())) {
+                    None if !wanted.strict => hosts.balancer().pick(cx, &self.stats),
+                    found => found,
+                }
+            }
+        };
         if host.is_none() {
             self.stats.upstream_cx_none_healthy.inc();
         }

@@ -132,8 +132,12 @@ pub const FIELDS: &[Message] = &[
             ),
             ("close_connections_on_host_set_change", Rejected(NOT_YET)),
             ("consistent_hashing_lb_config", Rejected(NOT_YET)),
-            ("override_host_status", Rejected(NOT_YET)),
+            ("override_host_status", USED),
         ],
+    },
+    Message {
+        name: "envoy.config.core.v3.HealthStatusSet",
+        fields: &[("statuses", USED)],
     },
     Message {
         name: "envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig",

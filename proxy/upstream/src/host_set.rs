@@ -3,7 +3,7 @@
 
 use crate::{
     host::{Availability, Endpoint, Host, Locality},
-    lb::{LbConfig, LoadBalancer},
+    lb::{ByAddress, LbConfig, LoadBalancer},
     stats::ClusterStats,
 };
 use outrigger_core::Address;
@@ -39,6 +39,7 @@ impl Default for Assignment {
 #[derive(Debug)]
 pub struct HostSet {
     hosts: Vec<Arc<Host>>,
+    by_address: ByAddress,
     balancer: LoadBalancer,
     locality_weights: BTreeMap<(u32, Arc<Locality>), u32>,
     overprovisioning_factor: u32,
@@ -101,6 +102,7 @@ impl HostSet {
         let balancer = LoadBalancer::build(&hosts, &assignment, lb, concurrency);
         let set = Self {
             hosts,
+            by_address: ByAddress::default(),
             balancer,
             locality_weights: assignment.locality_weights,
             overprovisioning_factor: assignment.overprovisioning_factor,
@@ -111,6 +113,11 @@ impl HostSet {
 
     pub fn hosts(&self) -> &[Arc<Host>] {
         &self.hosts
+    }
+
+    /// The host of this address, of whatever priority.
+    pub(crate) fn find(&self, address: &str) -> Option<Arc<Host>> {
+        self.by_address.find(&self.hosts, address)
     }
 
     /// `LocalityLbEndpoints.load_balancing_weight`, 0 where it is not given.

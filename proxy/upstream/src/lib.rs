@@ -21,7 +21,7 @@ pub use config::{ClusterConfig, ClusterDefaults};
 pub use fields::FIELDS;
 pub use host::Host;
 pub use host_set::HostSet;
-pub use lb::{HostPredicate, LbContext, PreviousPriorities};
+pub use lb::{HostPredicate, LbContext, OverrideHost, PreviousPriorities};
 pub use manager::{BuildContext, ClusterManager};
 pub use pool::{
     CloseReason, FailureReason, Http1Connection, Http1Request, Http2Request, Http2Stream,

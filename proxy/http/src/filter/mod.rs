@@ -27,6 +27,7 @@ mod registry;
 pub mod set_filter_state;
 pub mod set_metadata;
 mod state;
+pub mod stateful_session;
 mod stream_rate_limiter;
 
 pub use fields::FIELDS;
@@ -56,6 +57,7 @@ use outrigger_upstream::BuildContext;
 use rbac::Rbac;
 use set_filter_state::SetFilterState;
 use set_metadata::SetMetadata;
+use stateful_session::StatefulSession;
 use std::{any::Any, ops::Range, sync::Arc, time::Duration};
 
 /// What a filter decided about the request.
@@ -146,6 +148,7 @@ enum HttpFilter {
     Rbac(Box<Rbac>),
     SetFilterState(SetFilterState),
     SetMetadata(SetMetadata),
+    StatefulSession(Box<StatefulSession>),
 }
 
 /// Which filter of its chain a filter is.
@@ -299,6 +302,10 @@ impl FilterChain {
                     filter.decode_headers(stream);
                     Decision::Continue
                 }
+                HttpFilter::StatefulSession(filter) => {
+                    filter.decode_headers(at, stream);
+                    Decision::Continue
+                }
             };
             match decision {
                 Decision::Continue => {}
@@ -373,6 +380,7 @@ impl FilterChain {
                 HttpFilter::HeaderToMetadata(filter) => filter.encode_headers(at, stream),
                 HttpFilter::HealthCheck(filter) => filter.encode_headers(at, stream),
                 HttpFilter::LocalRateLimit(filter) => filter.encode_headers(at, stream),
+                HttpFilter::StatefulSession(filter) => filter.encode_headers(at, stream),
             }
         }
         None

@@ -11,6 +11,7 @@ use super::{
 use super::{
     set_filter_state::{self, SetFilterState},
     set_metadata::SetMetadata,
+    stateful_session::{self, StatefulSession},
 };
 use crate::{
     route::{FilterOverride, PerFilterConfig},
@@ -39,6 +40,9 @@ use envoy_api::{
             router::v3::Router,
             set_filter_state::v3::Config as SetFilterStateProto,
             set_metadata::v3::Config as SetMetadataProto,
+            stateful_session::v3::{
+                StatefulSession as StatefulSessionProto, StatefulSessionPerRoute,
+            },
         },
         network::http_connection_manager::v3::{HttpFilter as Proto, http_filter::ConfigType},
     },
@@ -192,6 +196,14 @@ const KINDS: &[Kind] = &[
             Ok(HttpFilter::SetMetadata(filter))
         },
     },
+    Kind {
+        type_name: "envoy.extensions.filters.http.stateful_session.v3.StatefulSession",
+        extension: "envoy.filters.http.stateful_session",
+        compile: |config, context| {
+            let filter = StatefulSession::compile(&open::<StatefulSessionProto>(config)?, context)?;
+            Ok(HttpFilter::StatefulSession(Box::new(filter)))
+        },
+    },
 ];
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -236,6 +248,13 @@ impl PerFilterConfig for Overrides<'_> {
             }
             "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
                 set_filter_state::compile_override(&open::<SetFilterStateProto>(config)?).map(Some)
+            }
+            "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute" => {
+                stateful_session::compile_override(
+                    &open::<StatefulSessionPerRoute>(config)?,
+                    self.0,
+                )
+                .map(Some)
             }
             _ => Ok(None),
         }

@@ -1,7 +1,11 @@
 //! What the filters keep of one stream, from its request to its response.
 
-use super::{compressor::Choice, fault::ActiveFault, grpc_stats::Call, grpc_web::WebCall};
+use super::{
+    compressor::Choice, fault::ActiveFault, grpc_stats::Call, grpc_web::WebCall,
+    stateful_session::Session,
+};
 use outrigger_core::token_bucket::TokenBucket;
+use outrigger_upstream::OverrideHost;
 use std::sync::Arc;
 
 /// What one filter keeps.
@@ -22,6 +26,7 @@ pub enum FilterState {
     HealthCheck,
     /// The bucket that the response tells about.
     LocalRateLimit(Arc<TokenBucket>),
+    StatefulSession(Session),
 }
 
 /// The states of those filters that keep one, by their places in the chain. Its memory is used again by the next
@@ -31,6 +36,8 @@ pub struct FilterStates {
     states: Vec<(usize, FilterState)>,
     /// What the compressors of the chain have agreed on.
     pub encoding: Option<Choice>,
+    /// The host that the request shall go to.
+    pub override_host: Option<Box<OverrideHost>>,
 }
 
 impl FilterStates {
@@ -54,5 +61,6 @@ impl FilterStates {
     pub fn clear(&mut self) {
         self.states.clear();
         self.encoding = None;
+        self.override_host = None;
     }
 }

@@ -108,7 +108,8 @@ impl Forwarding {
         }
         stream.info.attempt_count += 1;
         self.tried.extend(self.host.take());
-        let Some(host) = self.pick() else {
+        let wanted = stream.messages.filters.override_host.as_deref();
+        let Some(host) = self.pick(wanted) else {
             return AttemptEnd::NoHost;
         };
         let described = Arc::clone(&host.info());

@@ -38,7 +38,7 @@ use crate::{
     stream::{ActiveStream, Expired},
 };
 use outrigger_core::{HeaderId, Method, ResponseFlag, log_debug};
-use outrigger_upstream::{Cluster, Host, LbContext, Priority};
+use outrigger_upstream::{Cluster, Host, LbContext, OverrideHost, Priority};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -148,7 +148,10 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
             AttemptEnd::Stale => Next::Attempt(Duration::ZERO),
             AttemptEnd::Soft(exchange) => forwarding.on_soft_timeout(stream, exchange),
             AttemptEnd::Unwritable(error) => return Outcome::Reply(unwritable(&error)),
-            AttemptEnd::NoHost => return Outcome::Reply(forwarding.no_healthy_upstream()),
+            AttemptEnd::NoHost => {
+                let wanted = stream.messages.filters.override_host.as_deref();
+                return Outcome::Reply(forwarding.no_healthy_upstream(wanted));
+            }
             AttemptEnd::PerTryTimeout { idle } => match forwarding.on_per_try_timeout(stream, idle)
             {
                 Ok(pause) => Next::Attempt(pause),
@@ -290,10 +293,11 @@ impl Forwarding {
         }
     }
 
-    /// Picks a host for the next attempt. A retry avoids what the policy says to avoid.
-    fn pick(&mut self) -> Option<Arc<Host>> {
+    /// Picks a host for the next attempt. A retry avoids what the policy says to avoid, and asks for no host of its own.
+    fn pick(&mut self, wanted: Option<&OverrideHost>) -> Option<Arc<Host>> {
         let mut wishes = LbContext::new();
         let Some(retry) = self.retry.as_mut().filter(|_| !self.tried.is_empty()) else {
+            wishes.override_host = wanted.filter(|_| self.tried.is_empty());
             return self.cluster.pick(&mut wishes);
         };
         let (policy, previous) = retry.host_selection();
@@ -465,10 +469,13 @@ impl Forwarding {
     }
 
     #[cold]
-    fn no_healthy_upstream(&self) -> LocalReply {
+    fn no_healthy_upstream(&self, wanted: Option<&OverrideHost>) -> LocalReply {
         log_debug!("upstream", "no healthy host");
-        self.charge.reply(&self.cluster, 503);
-        LocalReply::new(503, "no healthy upstream", "no_healthy_upstream")
+        let code = wanted
+            .filter(|wanted| wanted.strict)
+            .map_or(503, |wanted| wanted.status);
+        self.charge.reply(&self.cluster, code);
+        LocalReply::new(code, "no healthy upstream", "no_healthy_upstream")
             .flag(ResponseFlag::NoHealthyUpstream)
     }
 

@@ -1,6 +1,9 @@
 //! Compiles the load balancing part of a cluster: `load_balancing_policy`, or `lb_policy` with its config.
 
-use crate::lb::{LbConfig, LbPolicy, Selection};
+use crate::{
+    host::EdsHealth,
+    lb::{LbConfig, LbPolicy, Selection},
+};
 use envoy_api::{
     pb::envoy::{
         config::{
@@ -46,6 +49,12 @@ pub(super) fn compile(proto: &Cluster) -> Result<LbConfig, ConfigError> {
     let common = proto.common_lb_config.as_ref();
     if let Some(percent) = common.and_then(|c| c.healthy_panic_threshold.as_ref()) {
         config.healthy_panic_threshold = percent.value;
+    }
+    if let Some(set) = common.and_then(|c| c.override_host_status.as_ref()) {
+        let statuses = set.statuses.iter();
+        config.override_host_status = statuses
+            .map(|status| EdsHealth::from_number(*status))
+            .collect();
     }
     Ok(config)
 }

@@ -5,6 +5,7 @@
 
 mod edf;
 mod list;
+mod override_host;
 mod priority;
 mod retry_priority;
 #[cfg(test)]
@@ -18,6 +19,8 @@ use crate::{
 use edf::Schedule;
 use list::HostList;
 use outrigger_core::worker;
+pub(crate) use override_host::ByAddress;
+pub use override_host::{HealthStatuses, OverrideHost};
 use priority::{Census, Loads};
 pub use retry_priority::PreviousPriorities;
 use std::{collections::BTreeMap, sync::Arc};
@@ -52,6 +55,8 @@ pub struct LbConfig {
     pub fail_traffic_on_panic: bool,
     /// `locality_weighted_lb_config`: first a locality by weight, then a host.
     pub locality_weighted: bool,
+    /// Of a host that a session asks for.
+    pub override_host_status: HealthStatuses,
 }
 
 impl Default for LbConfig {
@@ -61,6 +66,7 @@ impl Default for LbConfig {
             healthy_panic_threshold: 50.0,
             fail_traffic_on_panic: false,
             locality_weighted: false,
+            override_host_status: HealthStatuses::default(),
         }
     }
 }
@@ -78,6 +84,8 @@ pub struct LbContext<'a> {
     pub hash: Option<u64>,
     /// A fresh random number.
     pub random: u64,
+    /// The host that a session asks for.
+    pub override_host: Option<&'a OverrideHost>,
     /// Hosts that a retry should avoid, if another comes up within `max_attempts`.
     pub predicate: Option<&'a dyn HostPredicate>,
     /// `host_selection_retry_max_attempts`: further picks when a rejected host comes up.
@@ -92,6 +100,7 @@ impl LbContext<'_> {
         Self {
             hash: None,
             random: fastrand::u64(..),
+            override_host: None,
             predicate: None,
             max_attempts: 1,
             retry_priority: None,

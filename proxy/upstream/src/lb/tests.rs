@@ -254,3 +254,26 @@ fn nobody_is_there_to_pick() {
         None
     );
 }
+
+#[test]
+fn a_host_is_found_by_its_address_in_small_sets_and_large_ones() {
+    for hosts in [3, 30] {
+        let scene = Scene::of((1..=hosts).map(endpoint).collect(), LbConfig::default());
+        let find = |address: &str| scene.set.find(address);
+        let found = find("127.0.0.1:2").unwrap();
+        assert!(Arc::ptr_eq(&found, &scene.set.hosts()[1]));
+        for other in ["127.0.0.1:99", "127.0.0.2:2", "127.0.0.1", ""] {
+            assert!(find(other).is_none(), "{other}");
+        }
+    }
+}
+
+#[test]
+fn of_equal_addresses_the_first_host_counts() {
+    for hosts in [3, 30] {
+        let endpoints = (0..hosts).map(|_| endpoint(1)).collect();
+        let scene = Scene::of(endpoints, LbConfig::default());
+        let found = scene.set.find("127.0.0.1:1").unwrap();
+        assert!(Arc::ptr_eq(&found, &scene.set.hosts()[0]));
+    }
+}
