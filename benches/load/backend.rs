@@ -1,6 +1,9 @@
 //! The server behind every subject: HTTP and plain TCP, with as little work per byte as can be.
 
-use crate::traffic::{ECHO, HEAD_END, body_length};
+use crate::{
+    h2::{self, Exchange},
+    traffic::{ECHO, HEAD_END, body_length},
+};
 use anyhow::Result;
 use memchr::memmem;
 use std::{
@@ -41,6 +44,10 @@ pub struct Backend {
     pub http: SocketAddr,
     /// Sends back what a connection that begins with [`ECHO`] sends; swallows what any other sends.
     pub tcp: SocketAddr,
+    /// HTTP/2 by prior knowledge: 1 KiB for every request.
+    pub http2: SocketAddr,
+    /// The same protocol: a unary gRPC answer.
+    pub grpc: SocketAddr,
     /// Bytes of request bodies and of swallowed connections.
     pub received: Arc<AtomicU64>,
 }
@@ -53,6 +60,8 @@ impl Backend {
         let backend = Self {
             http: http.local_addr()?,
             tcp: tcp.local_addr()?,
+            http2: serve_http2(Exchange::Get).await?,
+            grpc: serve_http2(Exchange::Grpc).await?,
             received: received.clone(),
         };
         let counter = received.clone();
@@ -70,6 +79,18 @@ impl Backend {
         });
         Ok(backend)
     }
+}
+
+/// Answers every request in the same way.
+async fn serve_http2(exchange: Exchange) -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move { drop(h2::serve(stream, exchange).await) });
+        }
+    });
+    Ok(address)
 }
 
 async fn serve_tcp(mut stream: TcpStream, received: &AtomicU64) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod backend;
 mod client;
 mod copy;
 mod cores;
+mod h2;
 mod idle;
 mod machine;
 mod measure;

@@ -10,8 +10,9 @@ Compares proxies under the same load.
 usage: load [options]
        load copy LISTEN UPSTREAM      the bare TCP copy that the others are compared with
 
-  --scenario A,B      only these: http1 http1-rate tcp-echo tcp-connect tcp-bulk body-down-1m body-down-100m
-                      body-up-1m body-up-100m idle; `body`, `body-up` and `tcp` stand for all that begin so
+  --scenario A,B      only these: http1 http1-rate mesh http2 http2-to-http2 grpc tcp-echo tcp-connect tcp-bulk
+                      body-down-1m body-down-100m body-up-1m body-up-100m idle; `body`, `body-up` and `tcp` stand
+                      for all that begin so
   --subjects A,B      only these: outrigger envoy nginx haproxy copy
   --rounds N          rounds per scenario (default 5)
   --seconds S         length of a measured window (default 3)

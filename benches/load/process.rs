@@ -1,9 +1,11 @@
 //! One running subject: started on its core, ready when it has answered, killed when dropped.
 
 use crate::{
+    backend::SMALL,
     cores::{self, Cores},
+    h2::{self, Exchange},
     subject::{Found, Layer, Place},
-    traffic::{ECHO, ECHO_LENGTH, get_request},
+    traffic::{ECHO, ECHO_LENGTH, MESH_REQUEST, get_request},
 };
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, Pid, sched_getaffinity};
@@ -90,7 +92,10 @@ impl Process {
     fn wait_until_ready(&mut self, layer: Layer, begin: Instant) -> Result<()> {
         loop {
             let answered = match layer {
-                Layer::Http => http_answers(self.address),
+                Layer::Http => http_answers(self.address, &get_request(SMALL)),
+                Layer::Mesh => http_answers(self.address, MESH_REQUEST),
+                Layer::Http2 | Layer::Http2ToHttp2 => h2::answers(self.address, Exchange::Get),
+                Layer::Grpc => h2::answers(self.address, Exchange::Grpc),
                 Layer::Tcp => tcp_answers(self.address),
             };
             self.ready = begin.elapsed();
@@ -200,9 +205,9 @@ fn probe(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn http_answers(address: SocketAddr) -> Result<()> {
+fn http_answers(address: SocketAddr, request: &str) -> Result<()> {
     let mut stream = probe(address)?;
-    stream.write_all(get_request(crate::backend::SMALL).as_bytes())?;
+    stream.write_all(request.as_bytes())?;
     let mut start = [0; 12];
     stream.read_exact(&mut start)?;
     ensure!(

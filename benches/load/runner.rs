@@ -38,7 +38,8 @@ pub fn run(options: &Options) -> Result<()> {
         println!("\n{}: {}", scenario.name(), scenario.title());
         for round in 0..options.rounds {
             let mut baseline = None;
-            for found in order(&subjects, round, scenario.with_direct().then_some(&direct)) {
+            let order = order(&subjects, round, scenario.with_direct().then_some(&direct));
+            for found in order.filter(|found| scenario.suits(found.subject)) {
                 let (metrics, latency) = scenario
                     .run(found, cores, options.window, baseline)
                     .with_context(|| format!("{} in {}", found.subject.name(), scenario.name()))?;

@@ -3,6 +3,7 @@
 use crate::{
     backend::SMALL,
     cores::Cores,
+    h2::Exchange,
     idle,
     measure::{self, Work},
     metric::Metric,
@@ -19,10 +20,18 @@ use std::time::Duration;
 pub enum Scenario {
     Http1,
     Http1Rate,
+    /// The shape of a mesh: what its proxies do to each request.
+    Mesh,
+    Http2,
+    Http2ToHttp2,
+    Grpc,
     TcpEcho,
     TcpConnect,
     TcpBulk,
-    Body { up: bool, megabytes: usize },
+    Body {
+        up: bool,
+        megabytes: usize,
+    },
     Idle,
 }
 
@@ -31,11 +40,18 @@ pub type Metrics = Vec<(Metric, f64)>;
 
 const CONNECTIONS: usize = 64;
 const CONNECT_TASKS: usize = 16;
+/// Connections of HTTP/2, and streams on each of them.
+const HTTP2_CONNECTIONS: usize = 10;
+const STREAMS: usize = 10;
 
 impl Scenario {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Http1,
         Self::Http1Rate,
+        Self::Mesh,
+        Self::Http2,
+        Self::Http2ToHttp2,
+        Self::Grpc,
         Self::TcpEcho,
         Self::TcpConnect,
         Self::TcpBulk,
@@ -62,6 +78,10 @@ impl Scenario {
         match self {
             Self::Http1 => "http1",
             Self::Http1Rate => "http1-rate",
+            Self::Mesh => "mesh",
+            Self::Http2 => "http2",
+            Self::Http2ToHttp2 => "http2-to-http2",
+            Self::Grpc => "grpc",
             Self::TcpEcho => "tcp-echo",
             Self::TcpConnect => "tcp-connect",
             Self::TcpBulk => "tcp-bulk",
@@ -83,6 +103,17 @@ impl Scenario {
         match self {
             Self::Http1 => "HTTP/1.1, 64 keep-alive connections, GET of 1 KiB, closed loop",
             Self::Http1Rate => "the same at 5,000 requests/s, open loop, everything on one core",
+            Self::Mesh => {
+                "HTTP/1.1, 64 keep-alive connections, GET of 1 KiB with access log, RBAC, fault, CORS and local rate limit \
+                 (nginx and HAProxy: access log)"
+            }
+            Self::Http2 => {
+                "HTTP/2, 10 connections with 10 streams each, GET of 1 KiB from an upstream of HTTP/1.1"
+            }
+            Self::Http2ToHttp2 => "the same from an upstream of HTTP/2",
+            Self::Grpc => {
+                "gRPC unary calls, 10 connections with 10 streams each, HTTP/2 on both sides"
+            }
             Self::TcpEcho => "TCP, 64 connections, echo of 64 bytes",
             Self::TcpConnect => "TCP, a new connection for each echo",
             Self::TcpBulk => "TCP, 4 connections that send without end",
@@ -103,7 +134,13 @@ impl Scenario {
     /// The columns of its table.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
-            Self::Http1 | Self::TcpEcho | Self::TcpConnect => &[
+            Self::Http1
+            | Self::Mesh
+            | Self::Http2
+            | Self::Http2ToHttp2
+            | Self::Grpc
+            | Self::TcpEcho
+            | Self::TcpConnect => &[
                 Metric::Cpu,
                 Metric::UserCpu,
                 Metric::Rate,
@@ -139,7 +176,13 @@ impl Scenario {
     /// The figures that are compared: the first with all peers, the others with Envoy.
     pub fn ratios(self) -> &'static [Metric] {
         match self {
-            Self::Http1 | Self::TcpEcho | Self::TcpConnect => &[Metric::Cpu, Metric::UserCpu],
+            Self::Http1
+            | Self::Mesh
+            | Self::Http2
+            | Self::Http2ToHttp2
+            | Self::Grpc
+            | Self::TcpEcho
+            | Self::TcpConnect => &[Metric::Cpu, Metric::UserCpu],
             Self::Http1Rate => &[Metric::AddedPercentile99, Metric::AddedMedian],
             Self::TcpBulk | Self::Body { .. } => &[Metric::CpuPerMegabyte, Metric::PeakMemory],
             Self::Idle => &[Metric::Ready, Metric::RestMemory, Metric::ConnectionMemory],
@@ -151,10 +194,19 @@ impl Scenario {
         self == Self::Http1Rate
     }
 
+    /// Whether a subject can serve it at all.
+    pub fn suits(self, subject: Subject) -> bool {
+        subject.serves(self.layer())
+    }
+
     fn layer(self) -> Layer {
         match self {
             Self::TcpEcho | Self::TcpConnect | Self::TcpBulk => Layer::Tcp,
-            _ => Layer::Http,
+            Self::Mesh => Layer::Mesh,
+            Self::Http2 => Layer::Http2,
+            Self::Http2ToHttp2 => Layer::Http2ToHttp2,
+            Self::Grpc => Layer::Grpc,
+            Self::Http1 | Self::Http1Rate | Self::Body { .. } | Self::Idle => Layer::Http,
         }
     }
 
@@ -167,6 +219,14 @@ impl Scenario {
                 },
                 Work::Operations,
             ),
+            Self::Mesh => (
+                Traffic::Mesh {
+                    connections: CONNECTIONS,
+                },
+                Work::Operations,
+            ),
+            Self::Http2 | Self::Http2ToHttp2 => (http2(Exchange::Get), Work::Operations),
+            Self::Grpc => (http2(Exchange::Grpc), Work::Operations),
             Self::TcpEcho => (
                 Traffic::Echo {
                     connections: CONNECTIONS,
@@ -207,7 +267,9 @@ impl Scenario {
             return Ok((latency_metrics(latency, None), Some(latency)));
         }
         let upstream = match self.layer() {
-            Layer::Http => side.backend.http,
+            Layer::Http | Layer::Http2 | Layer::Mesh => side.backend.http,
+            Layer::Http2ToHttp2 => side.backend.http2,
+            Layer::Grpc => side.backend.grpc,
             Layer::Tcp => side.backend.tcp,
         };
         let mut process = Process::start(found, self.layer(), upstream, cores)?;
@@ -225,6 +287,14 @@ impl Scenario {
             }
         };
         Ok((metrics, None))
+    }
+}
+
+fn http2(exchange: Exchange) -> Traffic {
+    Traffic::Http2 {
+        connections: HTTP2_CONNECTIONS,
+        streams: STREAMS,
+        exchange,
     }
 }
 

@@ -26,7 +26,24 @@ pub enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     Http,
+    /// HTTP with the filters of a mesh, for those who have them.
+    Mesh,
+    /// HTTP/2 from clients, HTTP/1.1 to the upstream.
+    Http2,
+    Http2ToHttp2,
+    /// HTTP/2 on both sides.
+    Grpc,
     Tcp,
+}
+
+impl Layer {
+    fn is_http2_downstream(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http2ToHttp2 | Self::Grpc)
+    }
+
+    fn is_http2_upstream(self) -> bool {
+        matches!(self, Self::Http2ToHttp2 | Self::Grpc)
+    }
 }
 
 /// The ports and the directory of one run.
@@ -108,23 +125,59 @@ impl Subject {
             .to_owned()
     }
 
+    /// Whether it can do that: a copy of bytes translates nothing, and nginx speaks HTTP/2 to upstreams of gRPC only.
+    pub fn serves(self, layer: Layer) -> bool {
+        match self {
+            Self::Nginx => layer != Layer::Http2ToHttp2,
+            Self::Copy => layer != Layer::Http2,
+            Self::Outrigger | Self::Envoy | Self::Haproxy | Self::Direct => true,
+        }
+    }
+
     /// Its configuration, if it reads one: the file's name and its text.
     fn template(self, layer: Layer) -> Option<(&'static str, &'static str)> {
         Some(match (self, layer) {
-            (Self::Outrigger | Self::Envoy, Layer::Http) => {
-                ("bootstrap.yaml", include_str!("config/envoy-http.yaml"))
-            }
             (Self::Outrigger | Self::Envoy, Layer::Tcp) => {
                 ("bootstrap.yaml", include_str!("config/envoy-tcp.yaml"))
             }
-            (Self::Nginx, Layer::Http) => ("nginx.conf", include_str!("config/nginx-http.conf")),
-            (Self::Nginx, Layer::Tcp) => ("nginx.conf", include_str!("config/nginx-tcp.conf")),
-            (Self::Haproxy, Layer::Http) => {
-                ("haproxy.cfg", include_str!("config/haproxy-http.cfg"))
+            (Self::Outrigger | Self::Envoy, Layer::Mesh) => {
+                ("bootstrap.yaml", include_str!("config/envoy-mesh.yaml"))
             }
+            (Self::Outrigger | Self::Envoy, _) => {
+                ("bootstrap.yaml", include_str!("config/envoy-http.yaml"))
+            }
+            (Self::Nginx, Layer::Tcp) => ("nginx.conf", include_str!("config/nginx-tcp.conf")),
+            (Self::Nginx, Layer::Grpc) => ("nginx.conf", include_str!("config/nginx-grpc.conf")),
+            (Self::Nginx, _) => ("nginx.conf", include_str!("config/nginx-http.conf")),
             (Self::Haproxy, Layer::Tcp) => ("haproxy.cfg", include_str!("config/haproxy-tcp.cfg")),
+            (Self::Haproxy, _) => ("haproxy.cfg", include_str!("config/haproxy-http.cfg")),
             (Self::Copy | Self::Direct, _) => return None,
         })
+    }
+
+    /// How its configuration says what it speaks with clients and with the upstream.
+    fn protocols(self, layer: Layer) -> [&'static str; 2] {
+        let (http1, http2) = match self {
+            // What a client speaks they find out by themselves.
+            Self::Outrigger | Self::Envoy => (
+                ["", "http_protocol_options"],
+                ["", "http2_protocol_options"],
+            ),
+            Self::Nginx => (["", ""], [" http2", ""]),
+            Self::Haproxy => (["", ""], [" proto h2", " proto h2"]),
+            Self::Copy | Self::Direct => return [""; 2],
+        };
+        let down = if layer.is_http2_downstream() {
+            http2
+        } else {
+            http1
+        };
+        let up = if layer.is_http2_upstream() {
+            http2
+        } else {
+            http1
+        };
+        [down[0], up[1]]
     }
 
     /// Writes the configuration and gives the arguments that make it serve: one worker, in the foreground, quiet.
@@ -137,7 +190,7 @@ impl Subject {
             ]);
         };
         let path = place.dir.join(name);
-        fs::write(&path, fill(template, place)?)?;
+        fs::write(&path, fill(template, self.protocols(layer), place)?)?;
         let mut arguments: Vec<OsString> = match self {
             Self::Nginx => vec![
                 "-e".into(),
@@ -163,13 +216,15 @@ impl Subject {
     }
 }
 
-fn fill(template: &str, place: &Place<'_>) -> Result<String> {
+fn fill(template: &str, protocols: [&str; 2], place: &Place<'_>) -> Result<String> {
     let dir = place.dir.to_str().context("temporary directory's name")?;
     let text = template
         .replace("{{listen_port}}", &place.listen.port().to_string())
         .replace("{{admin_port}}", &place.admin.port().to_string())
         .replace("{{upstream_port}}", &place.upstream.port().to_string())
-        .replace("{{dir}}", dir);
+        .replace("{{dir}}", dir)
+        .replace("{{downstream_protocol}}", protocols[0])
+        .replace("{{upstream_protocol}}", protocols[1]);
     if !text.contains("{{nginx_modules}}") {
         return Ok(text);
     }
@@ -236,6 +291,29 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const LAYERS: [Layer; 6] = [
+        Layer::Http,
+        Layer::Mesh,
+        Layer::Http2,
+        Layer::Http2ToHttp2,
+        Layer::Grpc,
+        Layer::Tcp,
+    ];
+
+    #[test]
+    fn configurations_say_what_is_spoken() {
+        for (subject, layer, wanted) in [
+            (Subject::Envoy, Layer::Http, ["", "http_protocol_options"]),
+            (Subject::Envoy, Layer::Http2, ["", "http_protocol_options"]),
+            (Subject::Envoy, Layer::Grpc, ["", "http2_protocol_options"]),
+            (Subject::Nginx, Layer::Http2, [" http2", ""]),
+            (Subject::Haproxy, Layer::Http2, [" proto h2", ""]),
+            (Subject::Haproxy, Layer::Http2ToHttp2, [" proto h2"; 2]),
+        ] {
+            assert_eq!(subject.protocols(layer), wanted, "{subject:?} {layer:?}");
+        }
+    }
+
     #[test]
     fn configurations_are_filled_completely() {
         let place = Place {
@@ -245,12 +323,12 @@ mod tests {
             dir: Path::new("/tmp/d"),
         };
         for subject in Subject::PEERS {
-            for layer in [Layer::Http, Layer::Tcp] {
+            for layer in LAYERS {
                 let Some((_, template)) = subject.template(layer) else {
                     continue;
                 };
                 let template = template.replace("{{nginx_modules}}", "/m");
-                let text = fill(&template, &place).unwrap();
+                let text = fill(&template, subject.protocols(layer), &place).unwrap();
                 assert!(!text.contains("{{"), "{text}");
                 assert!(text.contains("1001") && text.contains("1003"), "{text}");
             }

@@ -1,6 +1,10 @@
 //! Closed-loop generators: each task sends, waits for the whole answer and sends again, for as long as its runtime lives.
 
-use crate::client::Client;
+use crate::{
+    backend::SMALL,
+    client::Client,
+    h2::{self, Exchange},
+};
 use anyhow::{Context, Result};
 use std::{
     net::SocketAddr,
@@ -65,6 +69,14 @@ impl Tally {
 pub enum Traffic {
     /// GETs on `connections` keep-alive connections, answered with `length` bytes.
     Get { connections: usize, length: usize },
+    /// The same with what a request within a mesh says, answered with 1 KiB.
+    Mesh { connections: usize },
+    /// Requests over HTTP/2, `streams` at once on each connection.
+    Http2 {
+        connections: usize,
+        streams: usize,
+        exchange: Exchange,
+    },
     /// POSTs of `length` bytes.
     Post { length: usize },
     /// Echoes on connections that stay.
@@ -79,7 +91,10 @@ impl Traffic {
     pub fn start(self, runtime: &Handle, target: SocketAddr) -> Arc<Tally> {
         let tally = Arc::new(Tally::default());
         let tasks = match self {
-            Self::Get { connections, .. } | Self::Echo { connections } => connections,
+            Self::Get { connections, .. }
+            | Self::Mesh { connections }
+            | Self::Http2 { connections, .. }
+            | Self::Echo { connections } => connections,
             Self::Connect { tasks } => tasks,
             Self::Post { .. } | Self::Bulk => BULK_CONNECTIONS,
         };
@@ -87,7 +102,13 @@ impl Traffic {
             let tally = tally.clone();
             runtime.spawn(async move {
                 let result = match self {
-                    Self::Get { length, .. } => get(target, length, &tally).await,
+                    Self::Get { length, .. } => {
+                        get(target, &get_request(length), length, &tally).await
+                    }
+                    Self::Mesh { .. } => get(target, MESH_REQUEST, SMALL, &tally).await,
+                    Self::Http2 {
+                        streams, exchange, ..
+                    } => h2::generate(target, exchange, streams, &tally).await,
                     Self::Post { length } => post(target, length, &tally).await,
                     Self::Echo { .. } => echo(target, &tally).await,
                     Self::Connect { .. } => connect(target, &tally).await,
@@ -113,9 +134,19 @@ impl Traffic {
     }
 }
 
+/// What a browser's request looks like when it reaches a service. The rules of the mesh allow it, by the last of them.
+pub const MESH_REQUEST: &str = "GET /api/v1/orders/1042 HTTP/1.1\r\n\
+    host: orders.shop.test\r\n\
+    user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    accept: application/json\r\n\
+    accept-language: en\r\n\
+    origin: https://www.shop.test\r\n\
+    x-request-id: 7a1f0c9e-2b1d-4f5e-9c3a-0d9b8e7f6a51\r\n\
+    x-team: web\r\n\r\n";
+
 /// The request for `length` bytes: the plain one if that is what the backend gives anyway.
 pub fn get_request(length: usize) -> String {
-    let path = if length == crate::backend::SMALL {
+    let path = if length == SMALL {
         String::new()
     } else {
         length.to_string()
@@ -123,8 +154,7 @@ pub fn get_request(length: usize) -> String {
     format!("GET /{path} HTTP/1.1\r\nhost: bench.test\r\nuser-agent: load/1\r\naccept: */*\r\n\r\n")
 }
 
-async fn get(target: SocketAddr, length: usize, tally: &Tally) -> Result<()> {
-    let request = get_request(length);
+async fn get(target: SocketAddr, request: &str, length: usize, tally: &Tally) -> Result<()> {
     let mut client = Client::connect(target).await?;
     loop {
         client.send(request.as_bytes()).await?;
