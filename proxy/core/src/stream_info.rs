@@ -176,7 +176,7 @@ pub struct StreamInfo {
     /// 0 until a response has been chosen.
     pub response_code: u16,
     pub flags: ResponseFlags,
-    /// `%RESPONSE_CODE_DETAILS%`; empty prints `-`.
+    /// `%RESPONSE_CODE_DETAILS%`. A borrowed empty text prints `-`; an owned one was meant, and prints nothing.
     pub details: Cow<'static, str>,
     /// `%CONNECTION_TERMINATION_DETAILS%`; empty prints `-`.
     pub connection_termination_details: Cow<'static, str>,

@@ -12,6 +12,7 @@ pub fn fields() -> impl Iterator<Item = &'static Message> {
         .iter()
         .chain(crate::filter::FIELDS)
         .chain(crate::filter::compression::FIELDS)
+        .chain(crate::filter::custom_response::FIELDS)
         .chain(crate::filter::stateful_session::FIELDS)
         .chain(crate::route::FIELDS)
 }

@@ -8,8 +8,6 @@ use outrigger_core::field::{
 const TCP_TUNNEL: &str = "tunnelling TCP over HTTP is not supported";
 const SUBSETS: &str = "load balancer subsets are not supported";
 
-const NO_MATCHER: &str = "use rules; a matcher that cannot be evaluated would let somebody in";
-
 /// All network filters but the HTTP connection manager.
 pub const FIELDS: &[Message] = &[
     Message {
@@ -38,9 +36,9 @@ pub const FIELDS: &[Message] = &[
         name: "envoy.extensions.filters.network.rbac.v3.RBAC",
         fields: &[
             ("rules", USED),
-            ("matcher", Rejected(NO_MATCHER)),
+            ("matcher", USED),
             ("shadow_rules", USED),
-            ("shadow_matcher", Rejected(NO_MATCHER)),
+            ("shadow_matcher", USED),
             ("shadow_rules_stat_prefix", USED),
             ("stat_prefix", USED),
             ("enforcement_type", USED),

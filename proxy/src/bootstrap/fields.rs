@@ -14,12 +14,13 @@ const NO_WATCHDOG: &str = "there is no watchdog; a worker that panics ends the p
 
 /// Everything that a bootstrap may hold.
 pub fn all() -> impl Iterator<Item = &'static Message> {
-    let tables: [&'static [Message]; 11] = [
+    let tables: [&'static [Message]; 12] = [
         FIELDS,
         crate::admin::FIELDS,
         outrigger_core::access_log::FIELDS,
         outrigger_core::field::common::FIELDS,
         outrigger_core::matcher::fields::FIELDS,
+        outrigger_core::matcher::tree::FIELDS,
         outrigger_core::runtime::FIELDS,
         outrigger_core::stats::FIELDS,
         outrigger_listener::fields::FIELDS,

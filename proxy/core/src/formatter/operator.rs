@@ -112,7 +112,8 @@ pub(super) fn truncate(out: &mut Vec<u8>, start: usize, max_len: Option<usize>) 
 /// Details of a local reply may quote text with spaces; they are printed as `_` so that a log line splits into fields.
 fn details(cx: &FormatContext<'_>, allow_whitespace: bool, out: &mut Vec<u8>) -> Option<()> {
     let details: &Cow<'static, str> = &cx.info.details;
-    if details.is_empty() {
+    // What was never said; an owned text may be empty on purpose.
+    if matches!(details, Cow::Borrowed("")) {
         return None;
     }
     if allow_whitespace {

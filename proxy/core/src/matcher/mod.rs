@@ -8,6 +8,7 @@ pub mod metadata;
 mod re2;
 pub mod regex;
 pub mod string;
+pub mod tree;
 
 pub use cidr::{CidrList, CidrRange};
 pub use header::{HeaderMatcher, HeaderMatchers};

@@ -1,13 +1,20 @@
 //! Envoy's RBAC engine: policies in the order of their names, the first that matches counts.
 
-use super::{permission::Permission, principal::Principal};
+use super::{permission::Permission, policy_tree::PolicyTree, principal::Principal};
 use crate::{
-    ConfigError, HeaderMap, StreamInfo, error::ConfigResult, metadata::Metadata, stats::Counter,
+    ConfigError, HeaderMap, StreamInfo,
+    error::ConfigResult,
+    matcher::tree::Scope,
+    metadata::Metadata,
+    stats::{Counter, Store},
 };
 use envoy_api::{
-    pb::envoy::config::{
-        core::v3::TypedExtensionConfig,
-        rbac::v3::{Policy as PolicyProto, Rbac as Proto, rbac::Action},
+    pb::{
+        envoy::config::{
+            core::v3::TypedExtensionConfig,
+            rbac::v3::{Policy as PolicyProto, Rbac as Proto, rbac::Action},
+        },
+        xds::r#type::matcher::v3::Matcher,
     },
     prost_types::{Struct, Value, value::Kind},
 };
@@ -44,21 +51,33 @@ pub enum Mode {
 /// The rules of one level.
 #[derive(Debug)]
 pub struct Engine {
-    action: Action,
-    policies: Box<[Policy]>,
+    policies: Policies,
     /// What is left in the metadata of a stream that no policy matches.
     unmatched: Arc<Struct>,
 }
 
 #[derive(Debug)]
+enum Policies {
+    Rules(Action, Box<[Rule]>),
+    Matcher(PolicyTree),
+}
+
+/// What is told of a policy that has matched.
+#[derive(Debug)]
 pub struct Policy {
     pub name: Box<str>,
-    permissions: Box<[Permission]>,
-    principals: Box<[Principal]>,
     /// What is left in the metadata of a stream that it matches.
-    metadata: Arc<Struct>,
+    pub(super) metadata: Arc<Struct>,
     /// With `track_per_rule_stats`, once it has counted.
     pub counter: OnceLock<Arc<Counter>>,
+}
+
+/// One of `rules`.
+#[derive(Debug)]
+struct Rule {
+    policy: Policy,
+    permissions: Box<[Permission]>,
+    principals: Box<[Principal]>,
 }
 
 /// What the rules say of a request.
@@ -83,34 +102,81 @@ impl Engine {
         let action = proto.action();
         let mut named: Vec<_> = proto.policies.iter().collect();
         named.sort_unstable_by_key(|(name, _)| *name);
-        let policies = named.into_iter().map(|(name, policy)| {
+        let rules = named.into_iter().map(|(name, policy)| {
             let metadata = metadata(mode, prefix, Some(name), action != Action::Deny);
-            Policy::compile(name, policy, metadata, templates)
+            Rule::compile(name, policy, metadata, templates)
                 .map_err(|e| e.at(&format!("policies[{name}]")))
         });
         Ok(Self {
-            action,
-            policies: policies.collect::<Result<_, _>>()?,
+            policies: Policies::Rules(action, rules.collect::<Result<_, _>>()?),
             unmatched: metadata(mode, prefix, None, action != Action::Allow),
         })
     }
 
+    /// The same with a matcher that leads to the policies. Whom it leads nowhere is denied.
+    pub fn compile_matcher(
+        proto: &Matcher,
+        mode: Mode,
+        prefix: &str,
+        scope: Scope,
+        stats: &Store,
+    ) -> Result<Self, ConfigError> {
+        let policy =
+            |name: &str, allowed| Policy::new(name, metadata(mode, prefix, Some(name), allowed));
+        Ok(Self {
+            policies: Policies::Matcher(PolicyTree::compile(proto, scope, stats, &policy)?),
+            unmatched: metadata(mode, prefix, None, false),
+        })
+    }
+
     pub fn judge(&self, input: Input<'_>) -> Verdict<'_> {
-        let policy = self.policies.iter().find(|policy| policy.is_match(input));
+        let (action, rules) = match &self.policies {
+            Policies::Rules(action, rules) => (*action, rules),
+            Policies::Matcher(tree) => return self.judge_by(tree, input),
+        };
+        let rule = rules.iter().find(|rule| rule.is_match(input));
+        let policy = rule.map(|rule| &rule.policy);
         Verdict {
-            allowed: match self.action {
+            allowed: match action {
                 Action::Allow => policy.is_some(),
                 Action::Deny => policy.is_none(),
                 Action::Log => true,
             },
             policy,
             metadata: policy.map_or(&self.unmatched, |policy| &policy.metadata),
-            log_hint: (self.action == Action::Log).then_some(policy.is_some()),
+            log_hint: (action == Action::Log).then_some(policy.is_some()),
+        }
+    }
+
+    fn judge_by<'a>(&'a self, tree: &'a PolicyTree, input: Input<'_>) -> Verdict<'a> {
+        match tree.find(input) {
+            Some((policy, action)) => Verdict {
+                allowed: action != Action::Deny,
+                policy: Some(policy),
+                metadata: &policy.metadata,
+                log_hint: tree.logs.then_some(action == Action::Log),
+            },
+            None => Verdict {
+                allowed: false,
+                policy: None,
+                metadata: &self.unmatched,
+                log_hint: None,
+            },
         }
     }
 }
 
 impl Policy {
+    fn new(name: &str, metadata: Arc<Struct>) -> Self {
+        Self {
+            name: name.into(),
+            metadata,
+            counter: OnceLock::new(),
+        }
+    }
+}
+
+impl Rule {
     fn compile(
         name: &str,
         proto: &PolicyProto,
@@ -120,7 +186,7 @@ impl Policy {
         let permissions = proto.permissions.iter().enumerate();
         let principals = proto.principals.iter().enumerate();
         Ok(Self {
-            name: name.into(),
+            policy: Policy::new(name, metadata),
             permissions: permissions
                 .map(|(i, rule)| Permission::compile(rule, templates).at_index("permissions", i))
                 .collect::<Result<_, _>>()?,
@@ -129,8 +195,6 @@ impl Policy {
                     Principal::compile(id, templates.is_some()).at_index("principals", i)
                 })
                 .collect::<Result<_, _>>()?,
-            metadata,
-            counter: OnceLock::new(),
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod engine;
 mod permission;
+mod policy_tree;
 mod principal;
 mod sourced_metadata;
 

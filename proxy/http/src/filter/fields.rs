@@ -3,7 +3,6 @@
 use outrigger_core::field::{Fate::Ignored, Fate::Rejected, Message, USED};
 
 const LATER: &str = "not supported by this version";
-const NO_ROUTE_LIMITS: &str = "the rate_limits of routes are refused, and only they have stages";
 const NO_CEL: &str = "CEL is not supported by this version";
 const NO_FORMAT: &str = "descriptor_value is no format, as it is in Envoy by default";
 
@@ -260,18 +259,15 @@ pub const FIELDS: &[Message] = &[
             ("request_headers_to_add_when_not_enforced", USED),
             ("response_headers_to_add", USED),
             ("descriptors", USED),
-            ("stage", Ignored(NO_ROUTE_LIMITS)),
+            ("stage", USED),
             ("local_rate_limit_per_downstream_connection", USED),
             ("local_cluster_rate_limit", Rejected(LATER)),
             ("enable_x_ratelimit_headers", USED),
-            ("vh_rate_limits", Ignored(NO_ROUTE_LIMITS)),
+            ("vh_rate_limits", USED),
             ("always_consume_default_token_bucket", USED),
             ("rate_limited_as_resource_exhausted", USED),
             ("rate_limits", USED),
-            (
-                "max_dynamic_descriptors",
-                Ignored("descriptors for any value are refused"),
-            ),
+            ("max_dynamic_descriptors", USED),
             ("enable_retry_after_header", USED),
         ],
     },
@@ -280,9 +276,9 @@ pub const FIELDS: &[Message] = &[
         fields: &[
             ("rules", USED),
             ("rules_stat_prefix", USED),
-            ("matcher", Rejected("use rules")),
+            ("matcher", USED),
             ("shadow_rules", USED),
-            ("shadow_matcher", Rejected("use shadow_rules")),
+            ("shadow_matcher", USED),
             ("shadow_rules_stat_prefix", USED),
             ("track_per_rule_stats", USED),
         ],
@@ -298,6 +294,10 @@ pub const FIELDS: &[Message] = &[
             ("policies", USED),
             ("audit_logging_options", Rejected(LATER)),
         ],
+    },
+    Message {
+        name: "envoy.config.rbac.v3.Action",
+        fields: &[("name", USED), ("action", USED)],
     },
     Message {
         name: "envoy.config.rbac.v3.Policy",
@@ -390,14 +390,8 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RateLimit",
         fields: &[
-            (
-                "stage",
-                Rejected("'stage' field and 'disable_key' field are not supported"),
-            ),
-            (
-                "disable_key",
-                Rejected("'stage' field and 'disable_key' field are not supported"),
-            ),
+            ("stage", USED),
+            ("disable_key", USED),
             ("actions", USED),
             ("limit", Rejected(LATER)),
             ("hits_addend", Rejected(LATER)),
@@ -420,7 +414,7 @@ pub const FIELDS: &[Message] = &[
             ("extension", Rejected(LATER)),
             ("masked_remote_address", USED),
             ("query_parameter_value_match", USED),
-            ("remote_address_match", Rejected(LATER)),
+            ("remote_address_match", USED),
         ],
     },
     Message {
@@ -454,6 +448,15 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress",
         fields: &[("v4_prefix_mask_len", USED), ("v6_prefix_mask_len", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch",
+        fields: &[
+            ("descriptor_value", USED),
+            ("default_value", Ignored(NO_FORMAT)),
+            ("descriptor_key", USED),
+            ("address_matcher", USED),
+        ],
     },
     Message {
         name: "envoy.config.route.v3.RateLimit.Action.GenericKey",

@@ -10,6 +10,7 @@ pub mod compression;
 pub mod compressor;
 pub mod cors;
 pub mod csrf;
+pub mod custom_response;
 pub mod decompressor;
 pub mod fault;
 mod fields;
@@ -42,6 +43,7 @@ use buffer::Buffer;
 use compressor::Compressor;
 use cors::Cors;
 use csrf::Csrf;
+use custom_response::CustomResponse;
 use decompressor::Decompressor;
 use envoy_api::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter as Proto;
 use fault::Fault;
@@ -98,6 +100,14 @@ pub struct HoldHead {
     pub overflow: Overflow,
 }
 
+/// What keeps the head of a response from going on to the next filter.
+#[derive(Debug)]
+pub enum Detour {
+    Hold(HoldHead),
+    /// The filter puts a reply of its own in the place of the response; no other filter sees it.
+    Reply(Box<LocalReply>),
+}
+
 /// What becomes of a held response above its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
@@ -136,6 +146,7 @@ enum HttpFilter {
     Compressor(Box<Compressor>),
     Cors(Cors),
     Csrf(Csrf),
+    CustomResponse(Box<CustomResponse>),
     Decompressor(Box<Decompressor>),
     Fault(Fault),
     GrpcHttp1Bridge(GrpcHttp1Bridge),
@@ -266,6 +277,7 @@ impl FilterChain {
                 }
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Csrf(filter) => filter.decode_headers(at, stream),
+                HttpFilter::CustomResponse(_) => Decision::Continue,
                 HttpFilter::Decompressor(filter) => {
                     filter.decode_headers(at, stream);
                     Decision::Continue
@@ -319,13 +331,13 @@ impl FilterChain {
         Decision::Continue
     }
 
-    /// Runs the response through the filters in reverse, unless one of them must see all of it first. `end`: it has no
-    /// body.
+    /// Runs the response through the filters in reverse, unless one of them must see all of it first or has another in its
+    /// place. `end`: it has no body.
     pub(crate) fn encode_headers(
         &self,
         stream: &mut ActiveStream<'_>,
         end: bool,
-    ) -> Option<HoldHead> {
+    ) -> Option<Detour> {
         self.encode_below(self.filters.len(), stream, end)
     }
 
@@ -334,7 +346,7 @@ impl FilterChain {
         &self,
         stream: &mut ActiveStream<'_>,
         place: usize,
-    ) -> Option<HoldHead> {
+    ) -> Option<Detour> {
         match self.filters.get(place) {
             Some((_, HttpFilter::GrpcHttp1Bridge(filter))) => filter.encode_whole(stream),
             Some((_, HttpFilter::GrpcWeb(filter))) => filter.encode_whole(stream),
@@ -348,7 +360,7 @@ impl FilterChain {
         place: usize,
         stream: &mut ActiveStream<'_>,
         end: bool,
-    ) -> Option<HoldHead> {
+    ) -> Option<Detour> {
         for (at, filter) in self.filters.iter().take(place).rev() {
             if at.is_disabled(stream) {
                 continue;
@@ -363,17 +375,20 @@ impl FilterChain {
                 | HttpFilter::Rbac(_)
                 | HttpFilter::SetFilterState(_)
                 | HttpFilter::SetMetadata(_) => {}
+                HttpFilter::CustomResponse(filter) => {
+                    if let Some(reply) = filter.encode_headers(at, stream) {
+                        return Some(Detour::Reply(reply));
+                    }
+                }
                 HttpFilter::GrpcHttp1Bridge(filter) => {
-                    let hold = filter.encode_headers(at, stream, end);
-                    if hold.is_some() {
-                        return hold;
+                    if let Some(hold) = filter.encode_headers(at, stream, end) {
+                        return Some(Detour::Hold(hold));
                     }
                 }
                 HttpFilter::GrpcStats(filter) => filter.encode_headers(at, stream, end),
                 HttpFilter::GrpcWeb(filter) => {
-                    let hold = filter.encode_headers(at, stream, end);
-                    if hold.is_some() {
-                        return hold;
+                    if let Some(hold) = filter.encode_headers(at, stream, end) {
+                        return Some(Detour::Hold(hold));
                     }
                 }
                 HttpFilter::HeaderMutation(filter) => filter.encode_headers(&at.name, stream),

@@ -17,10 +17,12 @@ use envoy_api::{
 use outrigger_core::{
     ConfigError,
     error::ConfigResult,
+    matcher::tree::Scope,
     rbac::{Engine, Input, Mode, Policy, UriTemplate, Verdict},
     stat_group,
     stats::Store,
 };
+use outrigger_upstream::BuildContext;
 use std::sync::Arc;
 
 stat_group! {
@@ -63,28 +65,51 @@ struct Rules {
 }
 
 /// Compiles the rules of one level of the route configuration: without any, everybody may pass.
-pub fn compile_override(proto: &RbacPerRoute) -> Result<FilterOverride, ConfigError> {
+pub fn compile_override(
+    proto: &RbacPerRoute,
+    build: &BuildContext,
+) -> Result<FilterOverride, ConfigError> {
     let none = Proto::default();
     let rules = proto.rbac.as_ref().unwrap_or(&none);
-    Ok(Arc::new(Rules::compile(rules).at("rbac")?))
+    let rules = Rules::compile(rules, &build.context.stats).at("rbac")?;
+    Ok(Arc::new(rules))
 }
 
 impl Rules {
-    fn compile(proto: &Proto) -> Result<Self, ConfigError> {
-        let engine = |rules: &Option<_>, mode, prefix| {
-            let rules = rules.as_ref();
-            rules
-                .map(|rules| Engine::compile(rules, mode, prefix, Some(template)))
-                .transpose()
+    fn compile(proto: &Proto, stats: &Store) -> Result<Self, ConfigError> {
+        // Where there is a matcher, the rules do not count.
+        let engine = |rules: &Option<_>,
+                      matcher: &Option<_>,
+                      mode,
+                      prefix,
+                      [by_rules, by_matcher]: [&str; 2]| {
+            let compiled = match (matcher, rules) {
+                (Some(matcher), _) => {
+                    Engine::compile_matcher(matcher, mode, prefix, Scope::Request, stats)
+                        .at(by_matcher)
+                }
+                (None, Some(rules)) => {
+                    Engine::compile(rules, mode, prefix, Some(template)).at(by_rules)
+                }
+                (None, None) => return Ok(None),
+            };
+            compiled.map(Some)
         };
         Ok(Self {
-            enforced: engine(&proto.rules, Mode::Enforced, &proto.rules_stat_prefix).at("rules")?,
+            enforced: engine(
+                &proto.rules,
+                &proto.matcher,
+                Mode::Enforced,
+                &proto.rules_stat_prefix,
+                ["rules", "matcher"],
+            )?,
             shadow: engine(
                 &proto.shadow_rules,
+                &proto.shadow_matcher,
                 Mode::Shadow,
                 &proto.shadow_rules_stat_prefix,
-            )
-            .at("shadow_rules")?,
+                ["shadow_rules", "shadow_matcher"],
+            )?,
             per_rule_stats: proto.track_per_rule_stats,
         })
     }
@@ -101,7 +126,7 @@ impl Rbac {
             below(&proto.shadow_rules_stat_prefix),
         );
         Ok(Self {
-            rules: Rules::compile(proto)?,
+            rules: Rules::compile(proto, &context.build.context.stats)?,
             stats: context.stats(&rules, RbacStats::default()),
             shadow_stats: context.stats(&shadow, ShadowStats::default()),
             prefix: format!("{}{rules}", context.stat_prefix).into(),

@@ -1,8 +1,8 @@
 //! Which filters there are: by the type of their configuration, and of their configuration in a route.
 
 use super::{
-    FilterContext, HttpFilter, buffer, compressor, cors, csrf, fault, header_mutation,
-    header_to_metadata, health_check, local_ratelimit, rbac,
+    FilterContext, HttpFilter, buffer, compressor, cors, csrf, custom_response, fault,
+    header_mutation, header_to_metadata, health_check, local_ratelimit, rbac,
 };
 use super::{
     compressor::Compressor, decompressor::Decompressor, grpc_http1_bridge::GrpcHttp1Bridge,
@@ -20,6 +20,7 @@ use crate::{
 use buffer::Buffer;
 use cors::Cors;
 use csrf::Csrf;
+use custom_response::CustomResponse;
 use envoy_api::{
     Message, Name,
     pb::envoy::extensions::filters::{
@@ -28,6 +29,7 @@ use envoy_api::{
             compressor::v3::{Compressor as CompressorProto, CompressorPerRoute},
             cors::v3::CorsPolicy,
             csrf::v3::CsrfPolicy,
+            custom_response::v3::CustomResponse as CustomResponseProto,
             decompressor::v3::Decompressor as DecompressorProto,
             fault::v3::HttpFault,
             grpc_http1_bridge::v3::Config as GrpcHttp1BridgeProto,
@@ -109,6 +111,14 @@ const KINDS: &[Kind] = &[
         compile: |config, context| {
             let filter = Csrf::compile(&open::<CsrfPolicy>(config)?, context)?;
             Ok(HttpFilter::Csrf(filter))
+        },
+    },
+    Kind {
+        type_name: "envoy.extensions.filters.http.custom_response.v3.CustomResponse",
+        extension: "envoy.filters.http.custom_response",
+        compile: |config, context| {
+            let filter = CustomResponse::compile(&open::<CustomResponseProto>(config)?, context)?;
+            Ok(HttpFilter::CustomResponse(Box::new(filter)))
         },
     },
     Kind {
@@ -228,6 +238,10 @@ impl PerFilterConfig for Overrides<'_> {
             "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
                 cors::compile_override(&open::<CorsPolicy>(config)?, runtime).map(Some)
             }
+            "envoy.extensions.filters.http.custom_response.v3.CustomResponse" => {
+                custom_response::compile_override(&open::<CustomResponseProto>(config)?, self.0)
+                    .map(Some)
+            }
             "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
                 fault::compile_override(&open::<HttpFault>(config)?, runtime).map(Some)
             }
@@ -244,7 +258,7 @@ impl PerFilterConfig for Overrides<'_> {
                     .map(Some)
             }
             "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
-                rbac::compile_override(&open::<RbacPerRoute>(config)?).map(Some)
+                rbac::compile_override(&open::<RbacPerRoute>(config)?, self.0).map(Some)
             }
             "envoy.extensions.filters.http.set_filter_state.v3.Config" => {
                 set_filter_state::compile_override(&open::<SetFilterStateProto>(config)?).map(Some)

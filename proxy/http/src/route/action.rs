@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     direct_response::DirectResponse,
+    rate_limit_policy::RateLimitPolicy,
     redirect::Redirect,
     retry_policy::RetryPolicy,
     rewrite::{HostRewrite, PathRewrite, update_authority},
@@ -48,6 +49,9 @@ pub struct Forward {
     /// The authority becomes the chosen endpoint's hostname: see [`rewrite_host_to_upstream`](Self::rewrite_host_to_upstream).
     pub auto_host_rewrite: bool,
     pub append_x_forwarded_host: bool,
+    pub rate_limits: RateLimitPolicy,
+    /// Those of the virtual host count as well, whatever a limiter says.
+    pub include_virtual_host_rate_limits: bool,
     /// Which upgrades the route allows, where it says so.
     pub upgrades: Option<Box<RouteUpgrades>>,
     pub(super) host_rewrite: HostRewrite,

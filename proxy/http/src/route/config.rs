@@ -30,6 +30,7 @@ use super::{
     matcher::RouteMatcher,
     path::PathMatcher,
     per_filter::{PerFilter, PerFilterConfig},
+    rate_limit_policy::RateLimitPolicy,
     redirect::Redirect,
     retry_policy::RetryPolicy,
     routes::{RouteList, Routes},
@@ -198,6 +199,10 @@ impl VirtualHost {
             include_request_attempt_count: proto.include_request_attempt_count,
             include_attempt_count_in_response: proto.include_attempt_count_in_response,
             include_is_timeout_retry_header: proto.include_is_timeout_retry_header,
+            rate_limits: RateLimitPolicy::compile(
+                &proto.rate_limits,
+                &outer.build.context.local_info,
+            )?,
             virtual_clusters,
         });
         let require_tls = match TlsRequirementType::try_from(proto.require_tls) {

@@ -49,7 +49,7 @@ pub const FIELDS: &[Message] = &[
             ("matcher", USED),
             ("require_tls", USED),
             ("virtual_clusters", USED),
-            ("rate_limits", LATER),
+            ("rate_limits", USED),
             ("request_headers_to_add", USED),
             ("request_headers_to_remove", USED),
             ("response_headers_to_add", USED),
@@ -189,8 +189,8 @@ pub const FIELDS: &[Message] = &[
             ("retry_policy_typed_config", EXTENSION),
             ("request_mirror_policies", LATER),
             ("priority", USED),
-            ("rate_limits", LATER),
-            ("include_vh_rate_limits", LATER),
+            ("rate_limits", USED),
+            ("include_vh_rate_limits", USED),
             ("hash_policy", LATER),
             ("cors", CORS),
             ("max_grpc_timeout", USED),
@@ -368,75 +368,6 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
         fields: &[("key_matcher", USED)],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher",
-        fields: &[
-            ("matcher_list", USED),
-            ("matcher_tree", USED),
-            ("on_no_match", USED),
-        ],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.OnMatch",
-        fields: &[
-            ("matcher", USED),
-            ("action", USED),
-            (
-                "keep_matching",
-                Fate::Rejected("not supported in this context"),
-            ),
-        ],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherList",
-        fields: &[("matchers", USED)],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher",
-        fields: &[("predicate", USED), ("on_match", USED)],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherList.Predicate",
-        fields: &[
-            ("single_predicate", USED),
-            ("or_matcher", USED),
-            ("and_matcher", USED),
-            ("not_matcher", USED),
-        ],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate",
-        fields: &[
-            ("input", USED),
-            ("value_match", USED),
-            ("custom_match", EXTENSION),
-        ],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList",
-        fields: &[("predicate", USED)],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherTree",
-        fields: &[
-            ("input", USED),
-            ("exact_match_map", USED),
-            ("prefix_match_map", USED),
-            ("custom_match", EXTENSION),
-        ],
-    },
-    Message {
-        name: "xds.type.matcher.v3.Matcher.MatcherTree.MatchMap",
-        fields: &[("map", USED)],
-    },
-    Message {
-        name: "xds.core.v3.TypedExtensionConfig",
-        fields: &[("name", USED), ("typed_config", USED)],
-    },
-    Message {
-        name: "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
-        fields: &[("header_name", USED)],
     },
     Message {
         name: "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",

@@ -30,6 +30,7 @@ use super::{
     header_mutation::HeaderParser,
     path::PathMatcher,
     path_template::TemplateRewrite,
+    rate_limit_policy::RateLimitPolicy,
     retry_policy::RetryPolicy,
     rewrite::{HostRewrite, PathRewrite, path_format},
     upgrade::RouteUpgrades,
@@ -122,6 +123,9 @@ fn forward(
         optional(proto.max_grpc_timeout.as_ref(), "max_grpc_timeout")?,
         optional(proto.grpc_timeout_offset.as_ref(), "grpc_timeout_offset")?,
     );
+    #[allow(deprecated)]
+    let include_virtual_host = proto.include_vh_rate_limits;
+    let context = &level.build.context;
     let timeout = optional(proto.timeout.as_ref(), "timeout")?.unwrap_or(DEFAULT_TIMEOUT);
     Ok(Forward {
         cluster,
@@ -159,6 +163,8 @@ fn forward(
             Some(Host::AutoHostRewrite(true))
         ),
         append_x_forwarded_host: proto.append_x_forwarded_host,
+        rate_limits: RateLimitPolicy::compile(&proto.rate_limits, &context.local_info)?,
+        include_virtual_host_rate_limits: include_virtual_host.unwrap_or(false),
         upgrades: RouteUpgrades::compile(proto)?,
         host_rewrite: HostRewrite::compile(proto)?,
         path_rewrite: path_rewrite(proto, path)?,

@@ -17,7 +17,7 @@ use outrigger_core::{
     ConfigError, HeaderMap, HeaderName, StreamInfo,
     error::{ConfigResult, required},
     local_info::LocalInfo,
-    matcher::HeaderMatchers,
+    matcher::{CidrList, HeaderMatchers},
     metadata::Metadata,
 };
 use percent_encoding::percent_decode;
@@ -50,6 +50,12 @@ enum Action {
     MaskedRemoteAddress {
         v4: u8,
         v6: u8,
+    },
+    RemoteAddressMatch {
+        ranges: CidrList,
+        invert: bool,
+        key: Arc<str>,
+        value: Arc<str>,
     },
     HeaderValueMatch {
         headers: HeaderMatchers,
@@ -196,7 +202,18 @@ impl Action {
             }
             ActionSpecifier::DynamicMetadata(_) => return refused("dynamic_metadata"),
             ActionSpecifier::Extension(_) => return refused("extension"),
-            ActionSpecifier::RemoteAddressMatch(_) => return refused("remote_address_match"),
+            ActionSpecifier::RemoteAddressMatch(action) => {
+                let matcher = required(action.address_matcher.as_ref(), "address_matcher")
+                    .at("remote_address_match")?;
+                Self::RemoteAddressMatch {
+                    ranges: CidrList::compile_xds(&matcher.ranges)
+                        .at("address_matcher")
+                        .at("remote_address_match")?,
+                    invert: matcher.invert_match,
+                    key: named(&action.descriptor_key, "remote_address_match"),
+                    value: action.descriptor_value.as_str().into(),
+                }
+            }
         })
     }
 
@@ -246,6 +263,15 @@ impl Action {
                     "masked_remote_address".into(),
                     network(address.ip(), *v4, *v6).into(),
                 ),
+                None => Entry::Missing,
+            },
+            Self::RemoteAddressMatch {
+                ranges,
+                invert,
+                key,
+                value,
+            } => match input.info.remote_address().ip() {
+                Some(address) => if_matched(ranges.contains(address.ip()) != *invert, key, value),
                 None => Entry::Missing,
             },
             Self::HeaderValueMatch {

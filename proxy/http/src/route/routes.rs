@@ -81,7 +81,7 @@ impl Routes {
     ) -> Option<&Target> {
         match self {
             Self::List(list) => list.find(headers, path, info),
-            Self::Tree(tree) => first(tree.find(headers)?, headers, path, info),
+            Self::Tree(tree) => first(tree.find(headers, info)?, headers, path, info),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     entry::Route,
     matcher::RouteMatcher,
     path::{without_parameters, without_query},
+    rate_limit_policy::RateLimitPolicy,
     rewrite::Scratch,
     routes::Routes,
     virtual_cluster::{VirtualCluster, VirtualClusters},
@@ -31,6 +32,7 @@ pub struct VirtualHostPolicy {
     pub include_attempt_count_in_response: bool,
     /// Adds `x-envoy-is-timeout-retry` to requests that are retried after a timeout.
     pub include_is_timeout_retry_header: bool,
+    pub(super) rate_limits: RateLimitPolicy,
     pub(super) virtual_clusters: VirtualClusters,
 }
 

@@ -73,6 +73,22 @@ impl UpstreamResponse {
         self.exchange.finish_or_close();
     }
 
+    /// Another response goes to the client. A connection that still has something to say of this one is of no use.
+    #[cold]
+    pub(crate) fn discard(self, stream: &mut ActiveStream<'_>) {
+        if !self.exchange.response_complete() {
+            return self.abort(stream);
+        }
+        let received = stream.info.timing.upstream_rx_begin;
+        let end = &mut stream.info.timing.upstream_rx_end;
+        *end = end.or(received);
+        if stream.request_complete {
+            self.complete(stream);
+        } else {
+            self.cancel(stream);
+        }
+    }
+
     /// The response cannot be passed on.
     #[cold]
     pub(crate) fn abort(self, stream: &mut ActiveStream<'_>) {

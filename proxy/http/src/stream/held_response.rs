@@ -3,7 +3,7 @@
 use super::{ActiveStream, RequestEvent, pipeline::Way, proxy_response::ResponseEnd};
 use crate::{
     codec::h1::server::RequestError,
-    filter::{HoldHead, Overflow},
+    filter::{Detour, HoldHead, Overflow},
     local_reply::LocalReply,
     router::UpstreamResponse,
 };
@@ -16,6 +16,8 @@ use std::{
 pub(super) enum HoldFailure {
     /// It is larger than the connection may hold.
     TooLarge,
+    /// A filter has another in its place.
+    Replaced(Box<LocalReply>),
     Ended(ResponseEnd),
 }
 
@@ -37,7 +39,8 @@ impl ActiveStream<'_> {
         loop {
             poll_fn(|cx| self.poll_whole(cx, &hold, upstream)).await?;
             match self.filters.resume_encode(self, hold.place) {
-                Some(next) => hold = next,
+                Some(Detour::Hold(next)) => hold = next,
+                Some(Detour::Reply(reply)) => return Err(HoldFailure::Replaced(reply)),
                 None => return Ok(()),
             }
         }

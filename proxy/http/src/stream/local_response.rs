@@ -3,7 +3,7 @@
 use super::{ActiveStream, Expired, Messages, pipeline::Way, sanitize_details};
 use crate::{
     codec::BodyEvent,
-    filter::HoldHead,
+    filter::{Detour, HoldHead},
     hcm::{Close, DrainState},
     local_reply::{LocalReply, Recipient},
 };
@@ -17,50 +17,32 @@ fn next(body: &mut Option<Bytes>) -> Poll<Result<BodyEvent, Infallible>> {
 }
 
 impl ActiveStream<'_> {
-    /// Sends a reply of our own through the encode filters.
-    pub async fn send_local_reply(&mut self, reply: LocalReply) -> Option<Close> {
-        if let Some(flag) = reply.flag {
-            self.info.set_flag(flag);
-        }
-        self.info.details = Cow::Owned(sanitize_details(&reply.details));
-        log_debug!("http", &self.info => "Sending local reply with details {}", self.info.details);
-        if reply.code == 400 && !self.hcm.keep_after_bad_request {
-            self.connection.drain = DrainState::Closing;
-        }
-        let Messages {
-            request, response, ..
-        } = &mut *self.messages;
-        let (route, info) = (&self.route, &self.info);
-        reply.begin_head(response, |head| {
-            if let Some(found) = route
-                && reply.route_headers
-            {
-                found.finalize_response_headers(head, request, info);
+    /// Sends a reply of our own through the encode filters, one of which may put another in its place.
+    pub async fn send_local_reply(&mut self, mut reply: LocalReply) -> Option<Close> {
+        let (code, mut body, end, now) = loop {
+            let (code, body) = self.begin_local_reply(&reply);
+            let end = body.is_empty() || self.method == Method::Head;
+            let now = self.info.elapsed();
+            let mut body = Some(body);
+            if reply.direct {
+                self.messages.response_body.clear();
+                break (code, body, end, now);
             }
-            if let Some(amend) = &reply.amend {
-                amend.apply(head, request, info);
+            let detour = match self.filters.encode_headers(self, end) {
+                Some(Detour::Hold(hold)) => {
+                    match Box::pin(self.hold_local(hold, &mut body)).await {
+                        Ok(replaced) => replaced,
+                        Err(expired) => return self.expire_response(expired),
+                    }
+                }
+                Some(Detour::Reply(other)) => Some(other),
+                None => None,
+            };
+            match detour {
+                Some(other) => reply = *other,
+                None => break (code, body, end, now),
             }
-        });
-        let content = match &self.hcm.local_replies {
-            Some(config) => config.map(&reply, request, response, &mut self.info),
-            None => reply.content(),
         };
-        let code = content.code;
-        let to = Recipient {
-            grpc: self.grpc,
-            head: self.method == Method::Head,
-        };
-        let body = reply.finish_head(content, to, response);
-        let end = body.is_empty() || self.method == Method::Head;
-        let now = self.info.elapsed();
-        let mut body = Some(body);
-        if reply.direct {
-            self.messages.response_body.clear();
-        } else if let Some(hold) = self.filters.encode_headers(self, end)
-            && let Err(expired) = Box::pin(self.hold_local(hold, &mut body)).await
-        {
-            return self.expire_response(expired);
-        }
         if self.send_response_head(code, end, now).is_err() {
             return self.reset_response();
         }
@@ -93,6 +75,43 @@ impl ActiveStream<'_> {
             },
             Err(_) => self.disconnected(),
         }
+    }
+
+    /// Makes the head of a reply; returns its status and its body.
+    fn begin_local_reply(&mut self, reply: &LocalReply) -> (u16, Bytes) {
+        if let Some(flag) = reply.flag {
+            self.info.set_flag(flag);
+        }
+        self.info.details = Cow::Owned(sanitize_details(&reply.details));
+        log_debug!("http", &self.info => "Sending local reply with details {}", self.info.details);
+        if reply.code == 400 && !self.hcm.keep_after_bad_request {
+            self.connection.drain = DrainState::Closing;
+        }
+        let Messages {
+            request, response, ..
+        } = &mut *self.messages;
+        let (route, info) = (&self.route, &self.info);
+        reply.begin_head(response, |head| {
+            if let Some(found) = route
+                && reply.route_headers
+            {
+                found.finalize_response_headers(head, request, info);
+            }
+            if let Some(amend) = &reply.amend {
+                amend.apply(head, request, info);
+            }
+        });
+        let content = match &self.hcm.local_replies {
+            Some(config) => config.map(reply, request, response, &mut self.info),
+            None => reply.content(),
+        };
+        let code = content.code;
+        self.info.response_code = code;
+        let to = Recipient {
+            grpc: self.grpc,
+            head: self.method == Method::Head,
+        };
+        (code, reply.finish_head(content, to, response))
     }
 
     /// Waits until a response that is already complete has been taken by the client.
@@ -143,12 +162,13 @@ impl ActiveStream<'_> {
         .await
     }
 
-    /// Shows the whole reply to the filter that holds its head, and to those behind it.
+    /// Shows the whole reply to the filter that holds its head, and to those behind it. `Some`: what one of them has in its
+    /// place.
     async fn hold_local(
         &mut self,
         mut hold: HoldHead,
         body: &mut Option<Bytes>,
-    ) -> Result<(), Expired> {
+    ) -> Result<Option<Box<LocalReply>>, Expired> {
         loop {
             poll_fn(|cx| {
                 let mut pipeline = std::mem::take(&mut self.messages.response_body);
@@ -166,8 +186,9 @@ impl ActiveStream<'_> {
             })
             .await?;
             match self.filters.resume_encode(self, hold.place) {
-                Some(next) => hold = next,
-                None => return Ok(()),
+                Some(Detour::Hold(next)) => hold = next,
+                Some(Detour::Reply(reply)) => return Ok(Some(reply)),
+                None => return Ok(None),
             }
         }
     }

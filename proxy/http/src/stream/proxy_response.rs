@@ -9,6 +9,7 @@ use crate::{
         BodyEvent,
         h1::{ExchangeError, server::RequestError},
     },
+    filter::Detour,
     hcm::Close,
     router::UpstreamResponse,
 };
@@ -29,10 +30,18 @@ impl ActiveStream<'_> {
         // The response head has just been read.
         let now = self.info.timing.upstream_rx_begin;
         let mut now = now.unwrap_or_else(|| self.info.elapsed());
-        if let Some(hold) = self.filters.encode_headers(self, end) {
+        if let Some(detour) = self.filters.encode_headers(self, end) {
             // In a box: hardly any response is held.
-            match Box::pin(self.hold_response_head(hold, &mut upstream)).await {
+            let held = match detour {
+                Detour::Hold(hold) => Box::pin(self.hold_response_head(hold, &mut upstream)).await,
+                Detour::Reply(reply) => Err(HoldFailure::Replaced(reply)),
+            };
+            match held {
                 Ok(()) => now = self.info.elapsed(),
+                Err(HoldFailure::Replaced(reply)) => {
+                    upstream.discard(self);
+                    return self.send_local_reply(*reply).await;
+                }
                 Err(HoldFailure::Ended(ResponseEnd::UpstreamFailed(error))) => {
                     let reply = upstream.fail_held(self, &error);
                     return self.send_local_reply(reply).await;

@@ -171,3 +171,55 @@ async fn a_client_that_goes_while_its_response_is_held_ends_it() {
     );
     proxy.assert_balanced().await;
 }
+
+const CUSTOM: &str = "{name: custom, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse, custom_response_matcher: \
+    {matcher_tree: {input: {name: code, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput}}, exact_match_map: {map: {'500': {action: \
+    {name: a, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy, status_code: \
+    299, body: {inline_string: sorry}}}}}}}}}},";
+
+#[tokio::test]
+async fn a_replaced_response_does_not_wait_for_its_body() {
+    let proxy = Proxy::with_filters(CUSTOM, "", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client.send(GET).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream
+        .send("HTTP/1.1 500 X\r\ncontent-length: 1000000\r\n\r\nhalf")
+        .await;
+    let answer = client.receive().await;
+    assert!(answer.starts_with("HTTP/1.1 299 "), "{answer}");
+    assert!(answer.ends_with("sorry"), "{answer}");
+    // What still comes of the body is of no use to anybody.
+    assert_eq!(upstream.rest().await, "");
+    client.send(GET).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream.send(OK).await;
+    assert!(client.receive().await.ends_with("ok"));
+    drop((client, upstream));
+    proxy.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_replaced_response_without_a_body_leaves_its_connection_in_use() {
+    let proxy = Proxy::with_filters(CUSTOM, "", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client.send(GET).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream
+        .send("HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n")
+        .await;
+    assert!(client.receive().await.ends_with("sorry"));
+    client.send(GET).await;
+    upstream.receive().await;
+    upstream.send(OK).await;
+    assert!(client.receive().await.ends_with("ok"));
+    assert_eq!(proxy.cluster.stats.upstream_cx_total.get(), 1);
+    drop((client, upstream));
+    proxy.assert_balanced().await;
+}

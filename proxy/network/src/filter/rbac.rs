@@ -1,15 +1,19 @@
 //! `envoy.filters.network.rbac`: closes connections, as its policies say, when the first bytes have come.
 
 use envoy_api::{
-    pb::envoy::{
-        config::rbac::v3::Rbac as RulesProto,
-        extensions::filters::network::rbac::v3::{Rbac as Proto, rbac::EnforcementType},
+    pb::{
+        envoy::{
+            config::rbac::v3::Rbac as RulesProto,
+            extensions::filters::network::rbac::v3::{Rbac as Proto, rbac::EnforcementType},
+        },
+        xds::r#type::matcher::v3::Matcher,
     },
     prost_types::{Value, value::Kind},
 };
 use outrigger_core::{
     ConfigError, Context, StreamInfo,
     error::ConfigResult,
+    matcher::tree::Scope,
     network_filter::Verdict,
     rbac::{Engine, Input, Mode, Policy},
     stat_group,
@@ -50,30 +54,34 @@ pub struct Rbac {
 
 impl Rbac {
     pub fn compile(proto: &Proto, context: &Context) -> Result<Self, ConfigError> {
-        for (set, field) in [
-            (proto.matcher.is_some(), "matcher"),
-            (proto.shadow_matcher.is_some(), "shadow_matcher"),
-        ] {
-            if set {
-                return Err(ConfigError::new("is not supported").at(field));
-            }
-        }
         let prefix = format!("{}.rbac.", stat_prefix(&proto.stat_prefix)?);
         let own = &proto.shadow_rules_stat_prefix;
         let shadow_prefix = match own.strip_suffix('.').unwrap_or(own) {
             "" => prefix.clone(),
             own => format!("{prefix}{own}."),
         };
-        let engine = |rules: &Option<RulesProto>, mode| {
-            let rules = rules.as_ref();
-            rules
-                .map(|rules| Engine::compile(rules, mode, own, None))
-                .transpose()
+        // Where there is a matcher, the rules do not count.
+        let engine =
+            |rules: &Option<RulesProto>, matcher: &Option<Matcher>, mode| match (matcher, rules) {
+                (Some(matcher), _) => {
+                    let (scope, stats) = (Scope::Connection, &context.stats);
+                    Engine::compile_matcher(matcher, mode, own, scope, stats).map(Some)
+                }
+                (None, Some(rules)) => Engine::compile(rules, mode, own, None).map(Some),
+                (None, None) => Ok(None),
+            };
+        let field = |matcher: &Option<_>, [rules, by_matcher]: [&'static str; 2]| match matcher {
+            Some(_) => by_matcher,
+            None => rules,
         };
         let delay = proto.delay_deny.map(Duration::try_from).transpose();
         Ok(Self {
-            enforced: engine(&proto.rules, Mode::Enforced).at("rules")?,
-            shadow: engine(&proto.shadow_rules, Mode::Shadow).at("shadow_rules")?,
+            enforced: engine(&proto.rules, &proto.matcher, Mode::Enforced)
+                .at(field(&proto.matcher, ["rules", "matcher"]))?,
+            shadow: engine(&proto.shadow_rules, &proto.shadow_matcher, Mode::Shadow).at(field(
+                &proto.shadow_matcher,
+                ["shadow_rules", "shadow_matcher"],
+            ))?,
             stats: context.stats.register(&prefix, RbacStats::default()),
             shadow_stats: context
                 .stats

@@ -1,14 +1,23 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use envoy_api::{
-    pb::envoy::{
-        config::rbac::v3::{
-            Permission, Policy, Principal, Rbac as Rules, permission::Rule, principal::Identifier,
-            rbac::Action,
+    pb::{
+        envoy::{
+            config::rbac::v3::{
+                Action as RbacAction, Permission, Policy, Principal, Rbac as Rules,
+                permission::Rule, principal::Identifier, rbac::Action,
+            },
+            extensions::filters::network::{
+                connection_limit::v3::ConnectionLimit as LimitProto,
+                rbac::v3::{Rbac as RbacProto, rbac::EnforcementType},
+            },
         },
-        extensions::filters::network::{
-            connection_limit::v3::ConnectionLimit as LimitProto,
-            rbac::v3::{Rbac as RbacProto, rbac::EnforcementType},
+        xds::{
+            core::v3::TypedExtensionConfig,
+            r#type::matcher::v3::{
+                Matcher,
+                matcher::{OnMatch, on_match},
+            },
         },
     },
     prost_types,
@@ -156,4 +165,59 @@ fn the_server_name_is_the_cluster() {
     let mut nameless = info(None);
     assert_eq!(filters.on_new_connection(&mut nameless), Verdict::Continue);
     assert!(nameless.filter_state.is_empty());
+}
+
+/// A matcher that leads everybody to one policy.
+fn leads_to(action: Action) -> Matcher {
+    let policy = RbacAction {
+        name: "any body".into(),
+        action: action as i32,
+    };
+    let action = TypedExtensionConfig {
+        name: "action".into(),
+        typed_config: Some(envoy_api::pack(&policy)),
+    };
+    Matcher {
+        on_no_match: Some(Box::new(OnMatch {
+            on_match: Some(on_match::OnMatch::Action(action)),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_matcher_decides_in_the_place_of_rules() {
+    for (action, verdict) in [
+        (Action::Allow, None),
+        (Action::Log, None),
+        (
+            Action::Deny,
+            Some("rbac_access_denied_matched_policy[any_body]"),
+        ),
+    ] {
+        let proto = RbacProto {
+            matcher: Some(leads_to(action)),
+            rules: Some(everybody(Action::Deny)),
+            ..Default::default()
+        };
+        let mut filters = filters(vec![rbac(proto, &Context::default())]);
+        let mut info = info(None);
+        assert_eq!(filters.on_new_connection(&mut info), Verdict::Continue);
+        let passes = filters.on_data(&mut info) == Verdict::Continue;
+        assert_eq!(passes, verdict.is_none(), "{action:?}");
+        assert_eq!(info.connection_termination_details, verdict.unwrap_or(""));
+    }
+}
+
+#[test]
+fn whom_a_matcher_leads_nowhere_is_denied() {
+    let proto = RbacProto {
+        matcher: Some(Matcher::default()),
+        ..Default::default()
+    };
+    let mut filters = filters(vec![rbac(proto, &Context::default())]);
+    let mut info = info(None);
+    assert_eq!(filters.on_new_connection(&mut info), Verdict::Continue);
+    assert_ne!(filters.on_data(&mut info), Verdict::Continue);
 }

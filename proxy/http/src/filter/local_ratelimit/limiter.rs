@@ -1,7 +1,14 @@
 //! Which bucket a request takes its token from: the default one, and those of the descriptors that it matches.
 
-use crate::route::{Descriptor, RateLimit, RateLimitInput};
-use envoy_api::pb::envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit as Proto;
+use super::dynamic::{DynamicBuckets, Wildcard};
+use crate::route::{Descriptor, RateLimit, RateLimitInput, rate_limit_policy};
+use envoy_api::pb::envoy::{
+    config::route::v3::RateLimit as RateLimitProto,
+    extensions::{
+        common::ratelimit::v3::VhRateLimitsOptions,
+        filters::http::local_ratelimit::v3::LocalRateLimit as Proto,
+    },
+};
 use outrigger_core::{
     ConfigError, ConnectionInfo,
     error::{ConfigResult, required},
@@ -19,15 +26,30 @@ use std::{
 pub struct LimiterConfig {
     default: Option<BucketConfig>,
     descriptors: Vec<(Descriptor, BucketConfig, bool)>,
+    wildcards: Vec<Wildcard>,
+    /// Buckets of each wildcard.
+    max_dynamic: usize,
+    /// In the place of those of the routes.
     rate_limits: Box<[RateLimit]>,
+    /// Of the routes' limits.
+    stage: u32,
+    virtual_host_limits: VhRateLimitsOptions,
     always_consume_default: bool,
 }
+
+/// A bucket, and whether it only looks on.
+type Bucket = (Arc<TokenBucket>, bool);
+
+/// Dynamic buckets where their number is not given.
+const MAX_DYNAMIC: u32 = 20;
 
 /// The buckets, as they stand.
 #[derive(Debug)]
 struct Buckets {
     default: Option<Arc<TokenBucket>>,
-    descriptors: HashMap<Descriptor, (Arc<TokenBucket>, bool)>,
+    descriptors: HashMap<Descriptor, Bucket>,
+    /// In the order of the wildcards.
+    dynamic: Box<[DynamicBuckets]>,
 }
 
 /// Who shares the buckets.
@@ -65,9 +87,17 @@ impl LimiterConfig {
     fn compile(proto: &Proto, local: &LocalInfo) -> Result<Self, ConfigError> {
         let default = proto.token_bucket.as_ref();
         let mut descriptors: Vec<(Descriptor, BucketConfig, bool)> = Vec::new();
+        let mut wildcards: Vec<Wildcard> = Vec::new();
         for (i, descriptor) in proto.descriptors.iter().enumerate() {
-            let entries = Self::entries(&descriptor.entries).at_index("descriptors", i)?;
-            if descriptors.iter().any(|(known, ..)| *known == entries) {
+            let entries = descriptor.entries.iter();
+            let entries: Descriptor = entries
+                .map(|entry| (entry.key.as_str().into(), entry.value.as_str().into()))
+                .collect();
+            let mut known = descriptors.iter().map(|(known, ..)| known);
+            let mut known_wildcards = wildcards.iter().map(|known| &known.entries);
+            if known.any(|known| *known == entries)
+                || known_wildcards.any(|known| *known == entries)
+            {
                 let text: Vec<_> = entries.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 let text = text.join(", ");
                 return Err(ConfigError::new(format!(
@@ -79,48 +109,56 @@ impl LimiterConfig {
             let bucket = required(descriptor.token_bucket.as_ref(), "token_bucket")
                 .and_then(|bucket| BucketConfig::compile(bucket, "descriptor ").at("token_bucket"))
                 .at_index("descriptors", i)?;
-            descriptors.push((entries, bucket, descriptor.shadow_mode));
+            let shadow = descriptor.shadow_mode;
+            if entries.iter().any(|(_, value)| value.is_empty()) {
+                wildcards.push(Wildcard {
+                    entries,
+                    bucket,
+                    shadow,
+                });
+            } else {
+                descriptors.push((entries, bucket, shadow));
+            }
         }
         let rate_limits = proto.rate_limits.iter().enumerate();
+        let max_dynamic = proto.max_dynamic_descriptors.unwrap_or(MAX_DYNAMIC);
         Ok(Self {
             default: default
                 .map(|bucket| BucketConfig::compile(bucket, ""))
                 .transpose()
                 .at("token_bucket")?,
             descriptors,
+            wildcards,
+            max_dynamic: max_dynamic.max(1) as usize,
+            stage: rate_limit_policy::stage(proto.stage)?,
+            virtual_host_limits: proto.vh_rate_limits(),
             rate_limits: rate_limits
-                .map(|(i, limit)| RateLimit::compile(limit, local).at_index("rate_limits", i))
+                .map(|(i, limit)| Self::own_limit(limit, local).at_index("rate_limits", i))
                 .collect::<Result<_, _>>()?,
             always_consume_default: proto.always_consume_default_token_bucket.unwrap_or(true),
         })
     }
 
-    fn entries(
-        protos: &[envoy_api::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry],
-    ) -> Result<Descriptor, ConfigError> {
-        let entries = protos.iter().enumerate();
-        entries
-            .map(|(i, entry)| {
-                if entry.value.is_empty() {
-                    return Err(
-                        ConfigError::new("descriptors for any value are not supported")
-                            .at("value")
-                            .index(i)
-                            .at("entries"),
-                    );
-                }
-                Ok((entry.key.as_str().into(), entry.value.as_str().into()))
-            })
-            .collect()
+    /// A limit of the filter's own has neither a stage nor a key.
+    fn own_limit(proto: &RateLimitProto, local: &LocalInfo) -> Result<RateLimit, ConfigError> {
+        if proto.stage.is_some() || !proto.disable_key.is_empty() {
+            return Err(ConfigError::new(
+                "'stage' field and 'disable_key' field are not supported",
+            ));
+        }
+        RateLimit::compile(proto, local)
     }
 
     fn buckets(&self) -> Buckets {
         let new = |config: &BucketConfig| Arc::new(TokenBucket::new(*config));
-        let descriptors = self.descriptors.iter();
+        let (descriptors, wildcards) = (self.descriptors.iter(), self.wildcards.iter());
         Buckets {
             default: self.default.as_ref().map(new),
             descriptors: descriptors
                 .map(|(entries, config, shadow)| (entries.clone(), (new(config), *shadow)))
+                .collect(),
+            dynamic: wildcards
+                .map(|wildcard| DynamicBuckets::new(wildcard.bucket, self.max_dynamic))
                 .collect(),
         }
     }
@@ -147,24 +185,40 @@ impl Limiter {
             (Scope::Process(buckets), _) | (_, Some(buckets)) => buckets,
             (Scope::Connection(_), None) => return Outcome::allowed(None),
         };
-        if self.config.descriptors.is_empty() {
-            return match &buckets.default {
-                Some(default) => Outcome::of(default.consume(), default),
-                None => Outcome::allowed(None),
+        let config = &self.config;
+        let mut matched: Vec<Bucket> = Vec::new();
+        if !(config.descriptors.is_empty() && config.wildcards.is_empty()) {
+            let mut take = |limit: &RateLimit| {
+                let descriptor = limit.descriptor(input);
+                matched.extend(descriptor.and_then(|d| buckets.find(d, &config.wildcards)));
             };
+            if config.rate_limits.is_empty() {
+                let route = input.route.into_iter();
+                route
+                    .flat_map(|found| found.rate_limits(config.stage, config.virtual_host_limits))
+                    .for_each(&mut take);
+            } else {
+                config.rate_limits.iter().for_each(&mut take);
+            }
         }
-        let limits = self.config.rate_limits.iter();
-        let mut matched: Vec<_> = limits
-            .filter_map(|limit| buckets.descriptors.get(&limit.descriptor(input)?))
-            .collect();
         matched.sort_by(|(a, _), (b, _)| a.fill_rate().total_cmp(&b.fill_rate()));
-        buckets.take(&matched, self.config.always_consume_default)
+        buckets.take(&matched, config.always_consume_default)
     }
 }
 
 impl Buckets {
+    /// The bucket of a descriptor: its own, or one of the first wildcard that it matches.
+    fn find(&self, descriptor: Descriptor, wildcards: &[Wildcard]) -> Option<Bucket> {
+        if let Some(own) = self.descriptors.get(&descriptor) {
+            return Some(own.clone());
+        }
+        let mut wildcards = wildcards.iter().zip(&self.dynamic);
+        let (wildcard, buckets) = wildcards.find(|(wildcard, _)| wildcard.is_match(&descriptor))?;
+        Some((buckets.get(descriptor), wildcard.shadow))
+    }
+
     /// `matched`: those of the descriptors, the slowest to fill first.
-    fn take(&self, matched: &[&(Arc<TokenBucket>, bool)], always_default: bool) -> Outcome {
+    fn take(&self, matched: &[Bucket], always_default: bool) -> Outcome {
         let mut shadowed = None;
         for (bucket, shadow) in matched {
             if !bucket.consume() {

@@ -1,6 +1,7 @@
 //! `envoy.filters.http.local_ratelimit`: answers 429 to what is more than a bucket of tokens allows. The bucket is that of
 //! the process or of the connection; no other service is asked.
 
+mod dynamic;
 mod limiter;
 
 use self::limiter::Limiter;
