@@ -27,7 +27,9 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod tunnel;
 mod upgrade;
 
 pub use config::ListenerContext;
 pub use hcm::HttpConnectionManager;
+pub use tunnel::Tunneling;

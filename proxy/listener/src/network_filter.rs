@@ -24,7 +24,7 @@ use outrigger_core::{
     ConfigError, ConnectionInfo, access_log::AccessLogs, error::ConfigResult,
     network_filter::ConnectionFilters,
 };
-use outrigger_http::{HttpConnectionManager, ListenerContext};
+use outrigger_http::{HttpConnectionManager, ListenerContext, Tunneling};
 use outrigger_network::{
     ConnectionLimit, DirectResponse, LocalRateLimit, Rbac, ReadFilter, ReadFilters, SetFilterState,
     TcpProxy, echo,
@@ -73,7 +73,9 @@ impl Compiled {
         match type_name(&any.type_url) {
             "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
                 decode::<TcpProxyProto>(any)
-                    .and_then(|proto| TcpProxy::compile(&proto, build, listener.buffer_limit))
+                    .and_then(|proto| {
+                        TcpProxy::compile(&proto, build, listener.buffer_limit, Tunneling::compile)
+                    })
                     .map(|filter| Self::Terminal(NetworkFilter::TcpProxy(filter)))
             }
             "envoy.extensions.filters.network.direct_response.v3.Config" => {

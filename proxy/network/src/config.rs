@@ -10,7 +10,7 @@ use envoy_api::{
         config::core::v3::BackoffStrategy,
         extensions::filters::network::tcp_proxy::v3::{
             TcpProxy as Proto, UpstreamConnectMode,
-            tcp_proxy::{ClusterSpecifier, WeightedCluster as WeightedProto},
+            tcp_proxy::{ClusterSpecifier, TunnelingConfig, WeightedCluster as WeightedProto},
         },
     },
     prost_types,
@@ -18,11 +18,15 @@ use envoy_api::{
 use outrigger_core::{
     ConfigError,
     error::{ConfigResult, required},
+    stats::Counter,
 };
-use outrigger_upstream::BuildContext;
+use outrigger_upstream::{BuildContext, tunnel::Tunneling};
 use std::{sync::Arc, time::Duration};
 
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Compiles a `tunneling_config`: this crate knows nothing of HTTP.
+pub type CompileTunneling = fn(&TunnelingConfig) -> Result<Arc<dyn Tunneling>, ConfigError>;
 
 impl TcpProxy {
     /// `buffer_limit` is the listener's `per_connection_buffer_limit_bytes`.
@@ -30,6 +34,7 @@ impl TcpProxy {
         proto: &Proto,
         build: &BuildContext,
         buffer_limit: u32,
+        tunneling: CompileTunneling,
     ) -> Result<Arc<Self>, ConfigError> {
         if proto.stat_prefix.is_empty() {
             return Err(
@@ -78,6 +83,13 @@ impl TcpProxy {
                 TcpProxyStats::default(),
             ),
             route,
+            tunneling: proto
+                .tunneling_config
+                .as_ref()
+                .map(tunneling)
+                .transpose()
+                .at("tunneling_config")?,
+            uncounted: Counter::default(),
             clusters: build.clusters.clone(),
             max_connect_attempts,
             backoff,
@@ -93,7 +105,6 @@ impl TcpProxy {
 /// What would change where the bytes go must not be passed over, whoever calls.
 fn refuse_unsupported(proto: &Proto) -> Result<(), ConfigError> {
     let refused = [
-        (proto.tunneling_config.is_some(), "tunneling_config"),
         (proto.on_demand.is_some(), "on_demand"),
         (!proto.hash_policy.is_empty(), "hash_policy"),
         (proto.metadata_match.is_some(), "metadata_match"),

@@ -14,7 +14,10 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 /// Reads of one direction in a row, and bytes, before other connections of the worker get their turn.
 const READS_PER_TURN: usize = 16;
@@ -24,6 +27,28 @@ const BYTES_PER_TURN: u64 = 1024 * 1024;
 const BULK_READ: usize = 16 * 1024;
 /// Bulk in a row after which a direction turns from copying to splicing.
 const BULK: usize = 256 * 1024;
+
+/// One end of a relay.
+pub trait Relayed: AsyncRead + AsyncWrite + Unpin {
+    /// The socket of an end that is nothing else: the kernel moves its bytes by itself.
+    fn socket(&self) -> Option<&TcpStream>;
+
+    /// Says that nothing more is written. Fails only if that end is gone; reading from it says how.
+    fn end_write(&mut self);
+}
+
+impl Relayed for Stream {
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(socket) => Some(socket),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn end_write(&mut self) {
+        self.shutdown_write().ok();
+    }
+}
 
 /// Which end of a proxied connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,11 +174,11 @@ impl<'a> Direction<'a> {
     }
 
     /// Ready once FIN has been passed on.
-    fn poll(
+    fn poll<F: Relayed, T: Relayed>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Stream,
-        to: &mut Stream,
+        from: &mut F,
+        to: &mut T,
     ) -> Poll<Result<(), Fault>> {
         let end_of_turn = self.bytes_read.saturating_add(BYTES_PER_TURN);
         for _ in 0..READS_PER_TURN {
@@ -174,8 +199,7 @@ impl<'a> Direction<'a> {
                 State::Open => ready!(self.poll_chunk(cx, from, to))?,
                 State::Ending => {
                     self.state = State::Done;
-                    // Fails only if that end is gone; reading from it says how.
-                    to.shutdown_write().ok();
+                    to.end_write();
                 }
                 State::Done => return Poll::Ready(Ok(())),
             }
@@ -184,7 +208,11 @@ impl<'a> Direction<'a> {
         Poll::Pending
     }
 
-    fn poll_pending(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<Result<(), Fault>> {
+    fn poll_pending<T: Relayed>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut T,
+    ) -> Poll<Result<(), Fault>> {
         let Some(pending) = &mut self.pending else {
             return Poll::Ready(Ok(()));
         };
@@ -208,11 +236,11 @@ impl<'a> Direction<'a> {
     }
 
     /// Reads into the worker's buffer and writes from it.
-    fn poll_chunk(
+    fn poll_chunk<F: Relayed, T: Relayed>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Stream,
-        to: &mut Stream,
+        from: &mut F,
+        to: &mut T,
     ) -> Poll<Result<(), Fault>> {
         let mut buffer = scratch::take();
         let read = poll_read(cx, from, buffer.get_mut(..self.chunk).unwrap_or_default());
@@ -244,10 +272,10 @@ impl<'a> Direction<'a> {
     }
 
     /// Writes what has been read; takes the buffer along only if the writer refuses.
-    fn forward(
+    fn forward<T: Relayed>(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut Stream,
+        to: &mut T,
         buffer: Box<[u8]>,
         n: usize,
     ) -> Result<(), Fault> {
@@ -272,13 +300,13 @@ impl<'a> Direction<'a> {
 
 impl Direction<'_> {
     /// One pipe full, from socket to socket.
-    fn poll_splice(
+    fn poll_splice<F: Relayed, T: Relayed>(
         &mut self,
         cx: &mut Context<'_>,
-        from: &Stream,
-        to: &Stream,
+        from: &F,
+        to: &T,
     ) -> Poll<Result<(), Fault>> {
-        let (Stream::Tcp(from), Stream::Tcp(to)) = (from, to) else {
+        let (Some(from), Some(to)) = (from.socket(), to.socket()) else {
             self.splice_limit = 0;
             return Poll::Ready(Ok(()));
         };
@@ -379,13 +407,21 @@ impl Pending {
     }
 }
 
-fn poll_read(cx: &mut Context<'_>, from: &mut Stream, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+fn poll_read<F: Relayed>(
+    cx: &mut Context<'_>,
+    from: &mut F,
+    buf: &mut [u8],
+) -> Poll<io::Result<usize>> {
     let mut buf = ReadBuf::new(buf);
     ready!(Pin::new(from).poll_read(cx, &mut buf))?;
     Poll::Ready(Ok(buf.filled().len()))
 }
 
-fn poll_write(cx: &mut Context<'_>, to: &mut Stream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+fn poll_write<T: Relayed>(
+    cx: &mut Context<'_>,
+    to: &mut T,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
     match ready!(Pin::new(to).poll_write(cx, bytes)) {
         Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         other => Poll::Ready(other),
@@ -416,11 +452,11 @@ impl Relay<'_> {
     }
 
     /// Moves what can be moved. Ready at the end of the connection, or where somebody is to be asked.
-    pub fn poll(
+    pub fn poll<U: Relayed>(
         &mut self,
         cx: &mut Context<'_>,
         downstream: &mut Stream,
-        upstream: &mut Stream,
+        upstream: &mut U,
     ) -> Poll<Event> {
         let failed = |side, error| Poll::Ready(Event::End(End::Failed(side, error)));
         use Side::{Downstream, Upstream};

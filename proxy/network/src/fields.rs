@@ -5,7 +5,6 @@ use outrigger_core::field::{
     Message, USED,
 };
 
-const TCP_TUNNEL: &str = "tunnelling TCP over HTTP is not supported";
 const SUBSETS: &str = "load balancer subsets are not supported";
 
 /// All network filters but the HTTP connection manager.
@@ -82,7 +81,7 @@ pub const FIELDS: &[Message] = &[
             ("max_connect_attempts", USED),
             ("backoff_options", USED),
             ("hash_policy", Rejected("hash policies are not supported")),
-            ("tunneling_config", Rejected(TCP_TUNNEL)),
+            ("tunneling_config", USED),
             ("max_downstream_connection_duration", USED),
             ("max_downstream_connection_duration_jitter_percentage", USED),
             ("access_log_flush_interval", USED),
@@ -105,6 +104,36 @@ pub const FIELDS: &[Message] = &[
                 "check_drain_close",
                 Ignored("connections are not asked to close while draining yet"),
             ),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+        fields: &[
+            ("hostname", USED),
+            ("use_post", USED),
+            ("headers_to_add", USED),
+            (
+                "propagate_response_headers",
+                Rejected("not supported by this version"),
+            ),
+            ("post_path", USED),
+            (
+                "propagate_response_trailers",
+                Rejected("not supported by this version"),
+            ),
+            (
+                "request_id_extension",
+                Rejected("not supported by this version"),
+            ),
+            (
+                "request_id_header",
+                Rejected("has no meaning without request_id_extension"),
+            ),
+            (
+                "request_id_metadata_key",
+                Rejected("has no meaning without request_id_extension"),
+            ),
+            ("formatters", USED),
         ],
     },
     Message {

@@ -8,6 +8,7 @@ pub mod fields;
 mod filter;
 mod log;
 mod scratch;
+mod session;
 mod splice;
 mod stats;
 mod tcp_proxy;

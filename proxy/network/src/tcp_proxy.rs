@@ -6,18 +6,21 @@ use crate::{
     copy::{Direction, End, Event, Meters, Relay, Side},
     filter::{self, ReadFilters},
     log::Log,
+    session::Session,
     stats::TcpProxyStats,
     timer::{Expired, Ticks, Timer},
 };
 use outrigger_core::{
     ResponseFlag, Slot, StreamInfo, log_debug,
     network_filter::{ConnectionFilters, Verdict},
+    stats::Counter,
     stream_info::{DetectedCloseType, FilterState},
 };
 use outrigger_transport::Stream;
 use outrigger_upstream::{
     CloseReason, Cluster, ClusterManager, FailureReason, LbContext, PoolFailure, Priority,
-    TcpConnection,
+    TcpConnection, UpstreamConnectionInfo,
+    tunnel::{Tunnel, TunnelFailure, Tunneling},
 };
 use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{sleep, sleep_until, timeout_at};
@@ -27,6 +30,10 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 pub struct TcpProxy {
     pub(crate) stats: Arc<TcpProxyStats>,
     pub(crate) route: Route,
+    /// `tunneling_config`.
+    pub(crate) tunneling: Option<Arc<dyn Tunneling>>,
+    /// What somebody else counts already.
+    pub(crate) uncounted: Counter,
     /// For the name of a cluster that a filter has left.
     pub(crate) clusters: Arc<ClusterManager>,
     pub(crate) max_connect_attempts: u32,
@@ -100,7 +107,13 @@ impl Failure {
 /// An upstream connection and the cluster that counts its bytes.
 struct Connected {
     cluster: Arc<Cluster>,
-    connection: TcpConnection,
+    upstream: Upstream,
+}
+
+/// What leads to the upstream.
+enum Upstream {
+    Tcp(TcpConnection),
+    Tunnel(Box<dyn Tunnel>),
 }
 
 /// Envoy's `PerConnectionCluster`: the filter state that names the cluster in place of the configuration.
@@ -138,8 +151,19 @@ impl TcpProxy {
                 self.log.connected(info);
                 let timer = Timer::new(self.idle_timeout, end, ticks);
                 let filters = filters.as_deref_mut();
-                self.relay(&mut downstream, connected, timer, info, filters)
-                    .await;
+                let Connected { cluster, upstream } = connected;
+                match upstream {
+                    Upstream::Tcp(connection) => {
+                        self.relay(&mut downstream, &cluster, connection, timer, info, filters)
+                            .await;
+                    }
+                    // In a box: few sessions are tunnels.
+                    Upstream::Tunnel(tunnel) => {
+                        let relay =
+                            self.relay(&mut downstream, &cluster, tunnel, timer, info, filters);
+                        Box::pin(relay).await;
+                    }
+                }
             }
             Ok(Err(failure)) => {
                 info.downstream_local_close_reason = Cow::Borrowed(failure.close_reason());
@@ -196,38 +220,52 @@ impl TcpProxy {
                 info.set_flag(ResponseFlag::NoHealthyUpstream);
                 return Err(Failure::NoHealthyUpstream);
             };
-            let connected = {
-                let downstream = info.connection.clone();
-                let connecting = pin!(cluster.tcp_connect(&host, Priority::Default, &downstream));
-                self.log.during(connecting, ticks, info).await
+            let connected = match &self.tunneling {
+                None => {
+                    let downstream = info.connection.clone();
+                    let connecting =
+                        pin!(cluster.tcp_connect(&host, Priority::Default, &downstream));
+                    let connected = self.log.during(connecting, ticks, info).await;
+                    connected.map(Upstream::Tcp).map_err(TunnelFailure::Pool)
+                }
+                Some(tunneling) => {
+                    let opening = pin!(tunneling.open(&cluster, &host, info));
+                    let opened = self.log.during(opening, ticks, info).await;
+                    opened.map(Upstream::Tunnel)
+                }
             };
             match connected {
-                Ok(connection) => {
+                Ok(upstream) => {
+                    let established = match &upstream {
+                        Upstream::Tcp(connection) => connection.info(),
+                        Upstream::Tunnel(tunnel) => tunnel.info(),
+                    };
                     log_debug!(
                         "router",
                         "Attached upstream connection [C{}] to downstream connection [C{}]",
-                        connection.info.id,
+                        established.id,
                         info.connection.id
                     );
                     log_debug!("filter", &*info.connection => "TCP:onUpstreamEvent(), requestedServerName: {}",
                         info.connection.requested_server_name.as_deref().unwrap_or_default());
                     info.attempt_count += 1;
-                    note_upstream(info, &connection);
-                    return Ok(Connected {
-                        cluster,
-                        connection,
-                    });
+                    note_upstream(info, established);
+                    return Ok(Connected { cluster, upstream });
                 }
-                Err(PoolFailure {
+                Err(TunnelFailure::Pool(PoolFailure {
                     reason: FailureReason::Overflow,
                     ..
-                }) => {
+                })) => {
                     info.set_flag(ResponseFlag::UpstreamOverflow);
                     return Err(Failure::ResourceLimitExceeded);
                 }
-                Err(failure) => {
+                Err(TunnelFailure::Pool(failure)) => {
                     info.attempt_count += 1;
                     note_failure(info, failure);
+                }
+                Err(TunnelFailure::Refused(established, status)) => {
+                    info.attempt_count += 1;
+                    note_refusal(info, &established, status);
                 }
             }
         }
@@ -236,27 +274,23 @@ impl TcpProxy {
         Err(Failure::ConnectFailed)
     }
 
-    async fn relay(
+    async fn relay<S: Session>(
         &self,
         downstream: &mut Stream,
-        connected: Connected,
+        cluster: &Cluster,
+        mut session: S,
         mut timer: Timer,
         info: &mut StreamInfo,
         mut filters: Option<&mut ReadFilters>,
     ) {
-        let Connected {
-            cluster,
-            mut connection,
-        } = connected;
-        let mut relay = self.new_relay(&cluster);
+        let mut relay = self.new_relay(cluster, S::COUNTS_BYTES);
         relay
             .up
             .hold(filters.as_ref().is_some_and(|filters| filters.want_data()));
-        let upstream = &mut connection.stream;
         let mut sleep = pin!(sleep_until(timer.next().unwrap_or(info.start)));
         let outcome = loop {
             let event = poll_fn(|cx| {
-                if let Poll::Ready(end) = relay.poll(cx, downstream, upstream) {
+                if let Poll::Ready(end) = relay.poll(cx, downstream, session.io()) {
                     return Poll::Ready(Ok(end));
                 }
                 timer
@@ -286,27 +320,32 @@ impl TcpProxy {
         };
         note_bytes(info, &relay);
         let reason = match outcome {
-            Ok(Some(end)) => finish(end, downstream, &connection.stream, info),
+            Ok(Some(end)) => finish(end, downstream, &session, info),
             Ok(None) => CloseReason::Local,
             Err(expired) => {
                 self.expire(expired, info);
                 CloseReason::Local
             }
         };
-        connection.close(reason);
+        session.end(reason);
     }
 
-    fn new_relay<'a>(&'a self, cluster: &'a Cluster) -> Relay<'a> {
+    /// `counted`: the codec counts the upstream's bytes.
+    fn new_relay<'a>(&'a self, cluster: &'a Cluster, counted: bool) -> Relay<'a> {
         let (tcp, cluster) = (&self.stats, &cluster.stats);
+        let unless_counted = |counter: &'a Counter| match counted {
+            true => &self.uncounted,
+            false => counter,
+        };
         let up = Meters {
             read: &tcp.downstream_cx_rx_bytes_total,
-            written: &cluster.upstream_cx_tx_bytes_total,
+            written: unless_counted(&cluster.upstream_cx_tx_bytes_total),
             paused: &tcp.downstream_flow_control_paused_reading_total,
             resumed: &tcp.downstream_flow_control_resumed_reading_total,
             waiting: &cluster.upstream_cx_tx_bytes_buffered,
         };
         let down = Meters {
-            read: &cluster.upstream_cx_rx_bytes_total,
+            read: unless_counted(&cluster.upstream_cx_rx_bytes_total),
             written: &tcp.downstream_cx_tx_bytes_total,
             paused: &cluster.upstream_flow_control_paused_reading_total,
             resumed: &cluster.upstream_flow_control_resumed_reading_total,
@@ -352,11 +391,10 @@ impl Route {
     }
 }
 
-fn note_upstream(info: &mut StreamInfo, connection: &TcpConnection) {
+fn note_upstream(info: &mut StreamInfo, established: &UpstreamConnectionInfo) {
     let now = info.elapsed();
     info.timing.upstream_connect_end = Some(now);
     let begin = info.timing.upstream_connect_begin.unwrap_or_default();
-    let established = &connection.info;
     let upstream = &mut info.upstream;
     upstream.pool_ready = Some(now.saturating_sub(begin));
     upstream.host = Some(established.host.clone());
@@ -378,6 +416,18 @@ fn note_failure(info: &mut StreamInfo, failure: PoolFailure) {
     info.upstream.host = failure.host;
 }
 
+/// A host has not opened a tunnel.
+fn note_refusal(info: &mut StreamInfo, established: &UpstreamConnectionInfo, status: Option<u16>) {
+    info.set_flag(ResponseFlag::UpstreamConnectionFailure);
+    let upstream = &mut info.upstream;
+    upstream.transport_failure_reason = match status {
+        Some(status) => Cow::Owned(format!("tunnel_response:{status}")),
+        None => Cow::Borrowed(""),
+    };
+    upstream.hosts_attempted.push(established.host.clone());
+    upstream.host = Some(established.host.clone());
+}
+
 /// What has moved so far, as the log counts it.
 fn note_bytes(info: &mut StreamInfo, relay: &Relay<'_>) {
     info.body_bytes_received = relay.up.bytes_read;
@@ -389,7 +439,12 @@ fn note_bytes(info: &mut StreamInfo, relay: &Relay<'_>) {
 }
 
 /// A reset of one end is a reset of the other; any other end is FIN.
-fn finish(end: End, downstream: &Stream, upstream: &Stream, info: &mut StreamInfo) -> CloseReason {
+fn finish<S: Session>(
+    end: End,
+    downstream: &Stream,
+    upstream: &S,
+    info: &mut StreamInfo,
+) -> CloseReason {
     let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
     match end {
         End::Finished(Side::Downstream) => CloseReason::Local,

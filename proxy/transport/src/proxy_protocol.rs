@@ -7,7 +7,8 @@ use crate::{
 use envoy_api::{
     pb::envoy::{
         config::core::v3::{
-            TlvEntry, TransportSocket, proxy_protocol_config::Version, transport_socket::ConfigType,
+            ProxyProtocolConfig, TlvEntry, TransportSocket, proxy_protocol_config::Version,
+            transport_socket::ConfigType,
         },
         extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport as Proto,
     },
@@ -79,6 +80,16 @@ impl UpstreamProxyProtocol {
                 .at("config")?,
             tlvs_tell_apart: proto.tlv_as_pool_key,
         })
+    }
+
+    /// The header of a tunnel (`ConnectConfig.proxy_protocol_config`): Envoy gives it no TLVs, whatever is configured.
+    pub fn of_tunnel(proto: &ProxyProtocolConfig) -> Self {
+        Self {
+            version: proto.version(),
+            pass_through: PassThrough::default(),
+            added: Box::default(),
+            tlvs_tell_apart: false,
+        }
     }
 
     /// Which pool serves the clients of this connection.

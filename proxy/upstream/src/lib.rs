@@ -14,6 +14,7 @@ pub mod lb;
 pub mod manager;
 pub mod pool;
 pub mod stats;
+pub mod tunnel;
 
 pub use circuit_breaker::{Overflow, Priority, RequestPermit, RetryPermit};
 pub use cluster::Cluster;

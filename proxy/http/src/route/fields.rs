@@ -213,7 +213,7 @@ pub const FIELDS: &[Message] = &[
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig",
-        fields: &[("proxy_protocol_config", LATER), ("allow_post", USED)],
+        fields: &[("proxy_protocol_config", USED), ("allow_post", USED)],
     },
     Message {
         name: "envoy.config.route.v3.RouteAction.MaxStreamDuration",

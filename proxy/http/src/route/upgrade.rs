@@ -3,7 +3,9 @@
 use envoy_api::pb::envoy::config::route::v3::{
     RouteAction, route_action::upgrade_config::ConnectConfig as ConnectProto,
 };
-use outrigger_core::{ConfigError, Method, error::ConfigResult};
+use outrigger_core::{ConfigError, ConnectionInfo, Method, error::ConfigResult};
+use outrigger_transport::proxy_protocol::UpstreamProxyProtocol;
+use std::sync::Arc;
 
 /// The `upgrade_configs` of a route.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +15,10 @@ pub struct RouteUpgrades {
 }
 
 /// `ConnectConfig`: the bytes of a request go to the upstream by themselves, over TCP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct ConnectConfig {
+    /// What the upstream is told of the client before anything else.
+    proxy_protocol: Option<Arc<UpstreamProxyProtocol>>,
     /// So do those of a POST.
     allow_post: bool,
 }
@@ -58,6 +62,10 @@ impl RouteUpgrades {
             )));
         }
         self.connect = Some(ConnectConfig {
+            proxy_protocol: connect
+                .proxy_protocol_config
+                .as_ref()
+                .map(|config| Arc::new(UpstreamProxyProtocol::of_tunnel(config))),
             allow_post: connect.allow_post,
         });
         Ok(())
@@ -69,9 +77,15 @@ impl RouteUpgrades {
         self.kinds.iter().find(named).map(|(_, enabled)| *enabled)
     }
 
+    /// The PROXY header in front of the bytes of these clients.
+    pub fn proxy_header(&self, downstream: &ConnectionInfo) -> Option<Vec<u8>> {
+        let proxy = self.connect.as_ref()?.proxy_protocol.as_ref()?;
+        Some(proxy.header(downstream))
+    }
+
     /// Whether the bytes of such a request go to the upstream over TCP.
     pub fn is_tcp(&self, method: Method) -> bool {
-        self.connect.is_some_and(|connect| {
+        self.connect.as_ref().is_some_and(|connect| {
             method == Method::Connect || connect.allow_post && method == Method::Post
         })
     }

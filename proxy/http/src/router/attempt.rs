@@ -221,6 +221,9 @@ impl Forwarding {
         // In a box from the start: it outlives this future, whose size every connection pays.
         let exchange = connection.exchange(&cluster.config, stream.method, limit);
         let mut exchange = Box::new(exchange);
+        if self.tcp {
+            self.send_proxy_header(&mut exchange, &stream.info);
+        }
         self.write_attempt_headers(stream);
         let no_body = stream.request_complete && queue.is_empty() && self.replay.end().is_none();
         if let Err(error) = exchange.send_head(&stream.messages.request, no_body) {

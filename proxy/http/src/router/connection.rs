@@ -1,5 +1,6 @@
 //! The connection of one attempt: asked of the pool for the cluster's protocol, then given to that protocol's codec.
 
+use super::Forwarding;
 use crate::codec::{
     ClientExchange, TcpExchange,
     h1::{self, Http1Settings},
@@ -19,14 +20,14 @@ use std::{
 };
 
 /// The wait for a connection. HTTP/1 pays nothing for what the others need.
-pub(super) enum Connecting {
+pub(crate) enum Connecting {
     Http1(Http1Request),
     Http2(Box<Http2Request>),
     Tcp(Pin<Box<dyn Future<Output = Result<TcpConnection, PoolFailure>> + Send>>),
 }
 
 impl Connecting {
-    pub(super) fn new(
+    pub(crate) fn new(
         cluster: &Cluster,
         host: &Arc<Host>,
         priority: Priority,
@@ -63,14 +64,14 @@ impl Future for Connecting {
 }
 
 /// A connection that waits for its request.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Http1(Http1Connection),
     Http2(Box<Http2Stream>),
     Tcp(TcpConnection),
 }
 
 impl Connection {
-    pub(super) fn info(&self) -> &Arc<UpstreamConnectionInfo> {
+    pub(crate) fn info(&self) -> &Arc<UpstreamConnectionInfo> {
         match self {
             Self::Http1(connection) => &connection.info,
             Self::Http2(stream) => &stream.info,
@@ -96,7 +97,7 @@ impl Connection {
     }
 
     /// Begins the exchange.
-    pub(super) fn exchange(
+    pub(crate) fn exchange(
         self,
         config: &ClusterConfig,
         method: Method,
@@ -118,6 +119,17 @@ impl Connection {
             Self::Tcp(connection) => {
                 ClientExchange::Tcp(Box::new(TcpExchange::new(connection, buffer_limit)))
             }
+        }
+    }
+}
+
+impl Forwarding {
+    /// Begins the bytes of a tunnel with the header that the route asks for.
+    pub(super) fn send_proxy_header(&self, exchange: &mut ClientExchange, info: &StreamInfo) {
+        let upgrades = self.forward().and_then(|forward| forward.upgrades.as_ref());
+        let header = upgrades.and_then(|upgrades| upgrades.proxy_header(&info.connection));
+        if let Some(header) = header {
+            exchange.send_data(header.into());
         }
     }
 }

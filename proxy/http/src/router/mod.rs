@@ -5,7 +5,7 @@ mod attempt;
 mod charge;
 mod cluster;
 mod config;
-mod connection;
+pub(crate) mod connection;
 mod early_data;
 mod failure;
 mod hedge;

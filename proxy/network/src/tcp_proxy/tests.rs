@@ -9,9 +9,12 @@ use envoy_api::pb::envoy::{
             lb_endpoint::HostIdentifier,
         },
     },
-    extensions::filters::network::tcp_proxy::v3::{TcpProxy as Proto, tcp_proxy::ClusterSpecifier},
+    extensions::filters::network::tcp_proxy::v3::{
+        TcpProxy as Proto,
+        tcp_proxy::{ClusterSpecifier, TunnelingConfig},
+    },
 };
-use outrigger_core::{Address, ConnectionInfo};
+use outrigger_core::{Address, ConfigError, ConnectionInfo};
 use outrigger_upstream::BuildContext;
 use std::{net::SocketAddr, time::SystemTime};
 use tokio::{
@@ -20,6 +23,10 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+
+fn no_tunnels(_: &TunnelingConfig) -> Result<Arc<dyn Tunneling>, ConfigError> {
+    Err(ConfigError::new("there is no HTTP here"))
+}
 
 struct Setup {
     build: BuildContext,
@@ -82,7 +89,7 @@ struct Session {
 
 impl Setup {
     async fn session(&self, proto: &Proto, limit: u32) -> Session {
-        let proxy = TcpProxy::compile(proto, &self.build, limit).unwrap();
+        let proxy = TcpProxy::compile(proto, &self.build, limit, no_tunnels).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
@@ -366,7 +373,7 @@ async fn weights_share_out_connections() {
         })),
         ..proto("c")
     };
-    let proxy = TcpProxy::compile(&proto, &setup.build, 0).unwrap();
+    let proxy = TcpProxy::compile(&proto, &setup.build, 0, no_tunnels).unwrap();
     let found = (0..4000).filter(|_| proxy.route.pick().is_some()).count();
     assert!((2700..3300).contains(&found), "{found}");
 }
@@ -375,7 +382,7 @@ async fn weights_share_out_connections() {
 async fn refuses_what_it_cannot_do() {
     let setup = setup().await;
     let error = |proto: Proto| {
-        TcpProxy::compile(&proto, &setup.build, 0)
+        TcpProxy::compile(&proto, &setup.build, 0, no_tunnels)
             .unwrap_err()
             .to_string()
     };
@@ -388,7 +395,7 @@ async fn refuses_what_it_cannot_do() {
             tunneling_config: Some(Default::default()),
             ..proto("c")
         }),
-        "tunneling_config: is not supported"
+        "tunneling_config: there is no HTTP here"
     );
     assert_eq!(
         error(Proto {
@@ -407,7 +414,7 @@ async fn the_future_of_a_session_is_small() {
     } = setup.session(&proto("missing"), 0).await;
     assert!(read_all(&mut client).await.is_empty());
     let mut info = served.await.unwrap();
-    let proxy = TcpProxy::compile(&proto("c"), &setup.build, 0).unwrap();
+    let proxy = TcpProxy::compile(&proto("c"), &setup.build, 0, no_tunnels).unwrap();
     let size = size_of_val(&proxy.serve(Stream::Tcp(client), &mut info, None));
     assert!(size <= 2048, "{size}");
 }
