@@ -60,6 +60,11 @@ pub fn binary(role: Role) -> Result<PathBuf> {
     })
 }
 
+/// Whether the binary of a role is built to be fast: another one is slower by an order of magnitude.
+pub fn is_release(role: Role) -> bool {
+    binary(role).is_ok_and(|path| path.components().any(|part| part.as_os_str() == "release"))
+}
+
 pub struct Process {
     child: Child,
     stderr: PathBuf,

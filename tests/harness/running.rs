@@ -3,6 +3,7 @@
 use crate::bootstrap;
 use crate::bytes::Names;
 use crate::case::Config;
+use crate::kernel;
 use crate::ports;
 use crate::process::{Process, Role};
 use anyhow::{Context as _, Result, bail};
@@ -75,9 +76,6 @@ impl Running {
 
     /// The most memory that the process has had resident, in KiB.
     pub fn peak_memory(&self) -> Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let value = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let value = value.context("no VmHWM")?.trim().trim_end_matches(" kB");
-        Ok(value.parse()?)
+        kernel::kibibytes(self.process.id(), "VmHWM")
     }
 }

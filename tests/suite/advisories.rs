@@ -30,6 +30,8 @@ mod smuggling;
 mod splitting;
 #[path = "advisories/strict.rs"]
 mod strict;
+#[path = "advisories/unread.rs"]
+mod unread;
 
 /// Whatever `docs/advisories.md` calls a proof exists.
 #[test]
@@ -45,8 +47,7 @@ fn the_table_of_advisories_names_tests_that_exist() {
             assert!(source.contains(&format!("fn {test}()")), "{name}");
         } else if let Some((area, group)) = name.split_once('/')
             && !name.contains(['.', ' ', ':'])
-            && area != "tests"
-            && area != "xds-client"
+            && !["tests", "xds-client", "proxy"].contains(&area)
         {
             let path = format!("tests/differential/{area}/{group}.yaml");
             assert!(root.join(&path).exists(), "{name}");
@@ -56,4 +57,27 @@ fn the_table_of_advisories_names_tests_that_exist() {
         known += 1;
     }
     assert!(known > 60, "only {known} proofs are named");
+}
+
+/// And every attack is named there.
+#[test]
+fn the_table_of_advisories_names_every_test() {
+    let root = outrigger_tests::process::workspace();
+    let table = std::fs::read_to_string(root.join("docs/advisories.md")).unwrap();
+    let mut tests = 0;
+    for entry in std::fs::read_dir(root.join("tests/suite/advisories")).unwrap() {
+        let path = entry.unwrap().path();
+        let module = path.file_stem().unwrap().to_str().unwrap();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for rest in source.split("#[test]").skip(1) {
+            let (_, rest) = rest.split_once("fn ").unwrap();
+            let (name, _) = rest.split_once('(').unwrap();
+            assert!(
+                table.contains(&format!("`{module}::{name}`")),
+                "{module}::{name}"
+            );
+            tests += 1;
+        }
+    }
+    assert!(tests > 40, "only {tests} attacks are found");
 }

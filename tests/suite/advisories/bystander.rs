@@ -1,13 +1,10 @@
 //! A client that behaves, beside those that do not: it loses nothing, and hardly waits longer than without them.
 
 use super::{process, service};
-use outrigger_tests::process::{Role, binary};
+pub use outrigger_tests::bystander::Bystander;
+use outrigger_tests::process::{Role, is_release};
 use outrigger_tests::running::Running;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One at a time: they would be each other's attack.
@@ -40,93 +37,6 @@ listeners:
   tcp: {tcp: {cluster: up}}
 clusters: {up: {}}
 ";
-
-#[derive(Default)]
-pub struct Report {
-    waits: Vec<Duration>,
-    pub lost: usize,
-}
-
-impl Report {
-    /// The wait that one of a hundred requests exceeds, or the longest.
-    pub fn p99(&self) -> Duration {
-        let mut waits = self.waits.clone();
-        waits.sort();
-        let at = (waits.len() * 99).div_ceil(100).saturating_sub(1);
-        waits.get(at).copied().unwrap_or(Duration::MAX)
-    }
-}
-
-/// Asks again and again on one connection, from its start to [`stop`](Self::stop).
-pub struct Bystander {
-    stopping: Arc<AtomicBool>,
-    thread: JoinHandle<Report>,
-}
-
-impl Bystander {
-    pub fn start(port: u16, pace: Duration) -> Self {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stops = stopping.clone();
-        let thread = std::thread::spawn(move || {
-            let mut report = Report::default();
-            let mut connection = None;
-            while !stops.load(Relaxed) {
-                let start = Instant::now();
-                match ask(port, &mut connection) {
-                    Ok(()) => report.waits.push(start.elapsed()),
-                    Err(error) => {
-                        eprintln!("a bystander's request is lost: {error}");
-                        report.lost += 1;
-                        connection = None;
-                    }
-                }
-                std::thread::sleep(pace);
-            }
-            report
-        });
-        Self { stopping, thread }
-    }
-
-    pub fn stop(self) -> Report {
-        self.stopping.store(true, Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
-fn ask(port: u16, connection: &mut Option<BufReader<TcpStream>>) -> std::io::Result<()> {
-    let bad = |what: &str| std::io::Error::other(what.to_owned());
-    let reader = match connection {
-        Some(reader) => reader,
-        None => {
-            let stream = TcpStream::connect(("127.0.0.1", port))?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-            connection.insert(BufReader::new(stream))
-        }
-    };
-    reader
-        .get_mut()
-        .write_all(b"GET /bystander HTTP/1.1\r\nhost: a.test\r\n\r\n")?;
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    if first != "HTTP/1.1 200 OK\r\n" {
-        return Err(bad(&first));
-    }
-    let mut line = String::new();
-    while line != "\r\n" {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(bad("half a head"));
-        }
-    }
-    let mut body = [0; 2];
-    reader.read_exact(&mut body)?;
-    if &body == b"ok" {
-        Ok(())
-    } else {
-        Err(bad("another body"))
-    }
-}
 
 /// Holds the lock under which nothing else is measured in this program.
 pub fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -167,7 +77,7 @@ pub fn withstands(name: &str, listener: &str, attack: impl Fn(&Running, Instant)
         let growth = proxy.peak_memory().unwrap().saturating_sub(memory);
         eprintln!("{name}: p99 {under:?}, {alone:?} without it, {growth} KiB more, {cpu:?} of CPU");
         assert!(growth < GROWTH, "{name}: {growth} KiB more are resident");
-        let quiet = alone <= QUIET && is_release();
+        let quiet = alone <= QUIET && is_release(Role::Subject);
         let most = if quiet {
             PROMISED
         } else {
@@ -182,10 +92,4 @@ pub fn withstands(name: &str, listener: &str, attack: impl Fn(&Running, Instant)
     let left = || process::descriptors(id);
     let gone = process::comes(|| left() <= descriptors + 2);
     assert!(gone, "{name}: {} descriptors, {descriptors} before", left());
-}
-
-/// A proxy that is built to be debugged is slower by an order of magnitude, and promises nothing.
-fn is_release() -> bool {
-    let path = binary(Role::Subject).unwrap();
-    path.components().any(|part| part.as_os_str() == "release")
 }

@@ -69,21 +69,7 @@ fn nobody_reads_the_log() {
     let pipe = dir.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
-    let config = format!(
-        "
-listeners:
-  main:
-    http:
-      access_log:
-        - name: envoy.access_loggers.file
-          typed_config:
-            \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-            path: {}
-            log_format: {{text_format_source: {{inline_string: \"%REQ(x-long)%\\n\"}}}}
-clusters: {{up: {{}}}}
-",
-        pipe.display()
-    );
+    let config = logging_to(&pipe.display().to_string());
     let proxy = Running::start(Role::Subject, &config, &[("up", service::start())]).unwrap();
     let (id, port) = (proxy.process.id(), proxy.port("main").unwrap());
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -109,15 +95,54 @@ clusters: {{up: {{}}}}
         }
     }
     let growth = proxy.peak_memory().unwrap().saturating_sub(memory);
-    let stats = admin::get(proxy.port("admin").unwrap(), "/stats?filter=filesystem")
-        .unwrap()
-        .text();
-    let dropped = stats
-        .lines()
-        .find_map(|line| line.strip_prefix("filesystem.write_failed: "));
-    let dropped: usize = dropped.unwrap_or("0").parse().unwrap();
+    let dropped = write_failed(&proxy);
     eprintln!("a blocked log: {growth} KiB more, {dropped} lines dropped of {REQUESTS}");
     // 24 MB were to be written; 8 MiB may wait.
     assert!(growth < 12 << 10, "{growth} KiB more are resident");
-    assert!((1..REQUESTS).contains(&dropped), "{stats}");
+    assert!((1..REQUESTS).contains(&dropped), "{dropped} lines dropped");
+}
+
+/// Section 3, "full disk": a log that cannot be written costs nobody a request, and is counted.
+#[test]
+fn a_disk_that_is_full() {
+    let _alone = alone();
+    let config = logging_to("/dev/full");
+    let proxy = Running::start(Role::Subject, &config, &[("up", service::start())]).unwrap();
+    let (id, port) = (proxy.process.id(), proxy.port("main").unwrap());
+    let bystander = Bystander::start(port, Duration::from_millis(5));
+    let failed = process::comes(|| write_failed(&proxy) > 3);
+    let memory = process::resident(id);
+    std::thread::sleep(Duration::from_millis(500));
+    let report = bystander.stop();
+    assert_eq!(report.lost, 0, "the bystander lost requests");
+    assert!(failed, "nothing is counted");
+    let growth = proxy.peak_memory().unwrap().saturating_sub(memory);
+    assert!(growth < 4 << 10, "{growth} KiB more are resident");
+}
+
+/// A proxy with an access log at this path.
+fn logging_to(path: &str) -> String {
+    format!(
+        "
+listeners:
+  main:
+    http:
+      access_log:
+        - name: envoy.access_loggers.file
+          typed_config:
+            \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+            path: {path}
+            log_format: {{text_format_source: {{inline_string: \"%REQ(x-long)%\\n\"}}}}
+clusters: {{up: {{}}}}
+"
+    )
+}
+
+fn write_failed(proxy: &Running) -> usize {
+    let stats = admin::get(proxy.port("admin").unwrap(), "/stats?filter=filesystem");
+    let stats = stats.unwrap().text();
+    let failed = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("filesystem.write_failed: "));
+    failed.unwrap_or("0").parse().unwrap()
 }

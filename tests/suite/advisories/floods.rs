@@ -12,8 +12,8 @@ const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
+pub const PING: u8 = 6;
+pub const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -22,7 +22,7 @@ const END_HEADERS: u8 = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The preface and settings with this window for each stream.
-fn opening(window: u32) -> Vec<u8> {
+pub fn opening(window: u32) -> Vec<u8> {
     let mut out = PREFACE.to_vec();
     let value = [&[0, 4], &window.to_be_bytes()[..]].concat();
     frame(&mut out, SETTINGS, 0, 0, &value);
@@ -30,7 +30,7 @@ fn opening(window: u32) -> Vec<u8> {
 }
 
 /// A request on `stream`, with or without its end.
-fn request(out: &mut Vec<u8>, stream: u32, method: &str, path: &str, end: bool) {
+pub fn request(out: &mut Vec<u8>, stream: u32, method: &str, path: &str, end: bool) {
     let fields = [
         (":method", method),
         (":scheme", "http"),

@@ -149,7 +149,8 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
         settings.options.frames,
         settings.stream_errors,
     );
-    let end = match handshake(&settings, io, hcm.timeouts.connection_idle).await {
+    let builder = settings.server(hcm.buffer_limit);
+    let end = match handshake(&builder, io, hcm.timeouts.connection_idle).await {
         Ok(codec) => {
             let mut served = Http2Connection::new(hcm.clone(), info, settings, stats, codec);
             served.signals = signals;
@@ -186,11 +187,11 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
 
 /// Waits for the client's preface and settings.
 async fn handshake<'a>(
-    settings: &Http2Settings,
+    builder: &h2::server::Builder,
     io: ServerIo<'a>,
     idle: Option<Duration>,
 ) -> Result<h2::server::Connection<ServerIo<'a>, Bytes>, End> {
-    let handshake = settings.server().handshake(io);
+    let handshake = builder.handshake(io);
     let result = match idle {
         Some(idle) => timeout(idle, handshake).await.map_err(|_| End::Abort)?,
         None => handshake.await,

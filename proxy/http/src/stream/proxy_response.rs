@@ -130,15 +130,17 @@ impl ActiveStream<'_> {
             // The response.
             let mut more = false;
             while !upstream.ended && !self.connection.codec.is_backed_up() {
+                // Before anything is read: a deadline that wakes a stream whose client takes nothing is no reason to read
+                // on, which would count as activity and put that very deadline off.
+                if self.connection.codec.buffered() >= FLUSH_AT {
+                    more = true;
+                    break;
+                }
                 match self.poll_response_body(cx, &mut upstream.exchange) {
                     Poll::Ready(Ok(BodyEvent::Data(data))) => {
                         moved = true;
                         self.info.body_bytes_sent += data.len() as u64;
                         self.connection.codec.send_data(data);
-                        if self.connection.codec.buffered() >= FLUSH_AT {
-                            more = true;
-                            break;
-                        }
                     }
                     Poll::Ready(Ok(event)) => {
                         upstream.ended = true;

@@ -100,3 +100,38 @@ async fn a_head_that_does_not_end_is_a_408() {
     drop(client);
     proxy.assert_balanced().await;
 }
+
+/// That the upstream has more is no activity while the client takes nothing, although the deadline itself wakes the stream.
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_idle() {
+    let proxy = Proxy::start("stream_idle_timeout: 30s", "timeout: 0s").await;
+    let mut client = proxy.connect();
+    client.send(GET).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n";
+    upstream.send(head).await;
+    let piece = vec![b'x'; 64 * 1024];
+    let mut stuck = 0;
+    while stuck < 3 {
+        match upstream.stream.try_write(&piece) {
+            Ok(_) => stuck = 0,
+            Err(_) => {
+                stuck += 1;
+                settle().await;
+            }
+        }
+    }
+    // What the sockets have taken may still be on its way. The buffer limit is sixteen looks away.
+    let idle = || proxy.hcm.stats.downstream_rq_idle_timeout.get();
+    assert_eq!(idle(), 0);
+    for _ in 0..5 {
+        if idle() == 0 {
+            pass(30).await;
+        }
+    }
+    assert_eq!(idle(), 1);
+    assert_eq!(upstream.rest().await, "");
+    drop(client);
+    proxy.assert_balanced().await;
+}

@@ -26,3 +26,16 @@ pub const ACK: u8 = 1;
 /// Of HEADERS and CONTINUATION: the head is complete.
 pub const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
+
+/// What a codec takes of one stream at most before its peer does, and the largest frame that it makes.
+const SEND_BUFFER: usize = 128 << 10;
+const FRAME_PAYLOAD: usize = 16 << 10;
+
+/// How much of one stream a codec may hold whose side has this limit of its buffers, where 0 is none. Without it a peer that
+/// reads nothing would make each stream hold what the codec holds by default, whatever the limit says.
+pub fn send_buffer(limit: usize) -> usize {
+    match limit {
+        0 => SEND_BUFFER,
+        limit => limit.clamp(FRAME_PAYLOAD, SEND_BUFFER),
+    }
+}

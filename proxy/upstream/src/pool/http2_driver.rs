@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{ClusterConfig, Http2Keepalive},
-    frames::{self, Constraints, Scanner},
+    frames::{self, Constraints, Scanner, send_buffer},
     stats::{ClusterStats, CodecStats},
 };
 use bytes::Bytes;
@@ -92,6 +92,7 @@ fn builder(config: &ClusterConfig) -> Builder {
         .initial_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size)
         .max_header_list_size(bytes.saturating_add(lines))
+        .max_send_buffer_size(send_buffer(config.per_connection_buffer_limit as usize))
         // What an upstream still sends for requests that were given up is dropped, and is no error.
         .max_concurrent_reset_streams(2 * options.max_concurrent_streams.min(1024) as usize)
         .reset_stream_duration(RESET_MEMORY);

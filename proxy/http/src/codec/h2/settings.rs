@@ -2,7 +2,7 @@
 
 use crate::codec::h1::{Http1Settings, UnderscoreAction};
 use h2::server::Builder;
-use outrigger_upstream::config::Http2Options;
+use outrigger_upstream::{config::Http2Options, frames::send_buffer};
 use std::time::Duration;
 
 /// Streams that clients reset before they were looked at; Envoy's `overload.premature_reset_total_stream_count`.
@@ -52,8 +52,8 @@ impl Http2Settings {
         2 * self.options.max_concurrent_streams.min(1024) as usize
     }
 
-    /// The downstream side.
-    pub fn server(&self) -> Builder {
+    /// The downstream side of a listener with this limit of its buffers, where 0 is none.
+    pub fn server(&self, buffer_limit: usize) -> Builder {
         let mut builder = Builder::new();
         let options = &self.options;
         builder
@@ -62,6 +62,7 @@ impl Http2Settings {
             .initial_window_size(options.initial_stream_window_size)
             .initial_connection_window_size(options.initial_connection_window_size)
             .max_header_list_size(self.max_header_list_size())
+            .max_send_buffer_size(send_buffer(buffer_limit))
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .max_concurrent_reset_streams(self.remembered_resets())
             .reset_stream_duration(RESET_MEMORY)
