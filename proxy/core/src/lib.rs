@@ -20,6 +20,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod network_filter;
 pub mod overload;
+pub mod panics;
 pub mod protocol;
 pub mod rbac;
 pub mod response_flag;

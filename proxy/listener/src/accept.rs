@@ -2,7 +2,7 @@
 //! looks alive and is dead.
 
 use crate::{connection, connection::Incoming, limit::ConnectionPermit, listener::Listener};
-use outrigger_core::{Address, worker, worker::Workers};
+use outrigger_core::{Address, panics::contained, worker, worker::Workers};
 use outrigger_transport::accept::{AcceptError, Accepted, Listening};
 use socket2::Socket;
 use std::{
@@ -124,12 +124,18 @@ impl Acceptor {
         let (listener, workers) = (self.listener.clone(), self.workers.clone());
         let current = worker::current();
         if listener.use_original_dst {
-            tokio::spawn(connection::serve(listener, incoming, None, workers));
+            let serve = connection::serve(listener, incoming, None, workers);
+            tokio::spawn(contained(serve));
             return;
         }
         let assigned = listener.balancer.pick(current);
         let worker = assigned.worker;
-        let serve = connection::serve(listener, incoming, Some(assigned), workers);
+        let serve = contained(connection::serve(
+            listener,
+            incoming,
+            Some(assigned),
+            workers,
+        ));
         if worker == current {
             tokio::spawn(serve);
         } else {

@@ -7,7 +7,9 @@ use crate::{
     listener::{FilterChain, Listener},
     log::{self, Unserved},
 };
-use outrigger_core::{Address, ConnectionInfo, log_debug, worker, worker::Workers};
+use outrigger_core::{
+    Address, ConnectionInfo, log_debug, panics::contained, worker, worker::Workers,
+};
 use outrigger_transport::{
     Stream,
     accept::{Accepted, canonical},
@@ -97,11 +99,13 @@ pub(crate) async fn serve(
         return chosen.run(stream).await;
     }
     if let Ok(accepted) = Accepted::from_stream(stream, chosen.origin.remote.clone()) {
-        workers.spawn_on(chosen.assigned.worker, async move {
+        let worker = chosen.assigned.worker;
+        let serve = async move {
             if let Ok(stream) = accepted.into_stream() {
                 chosen.run(stream).await;
             }
-        });
+        };
+        workers.spawn_on(worker, contained(serve));
     }
 }
 

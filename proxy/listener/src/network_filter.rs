@@ -40,6 +40,9 @@ pub enum NetworkFilter {
     DirectResponse(Arc<DirectResponse>),
     Echo,
     Http(Arc<HttpConnectionManager>),
+    /// Panics, for tests of what that costs.
+    #[cfg(test)]
+    Panic,
 }
 
 /// The compiled filters of a chain.
@@ -78,6 +81,8 @@ impl Compiled {
                     })
                     .map(|filter| Self::Terminal(NetworkFilter::TcpProxy(filter)))
             }
+            #[cfg(test)]
+            "google.protobuf.Empty" => Ok(Self::Terminal(NetworkFilter::Panic)),
             "envoy.extensions.filters.network.direct_response.v3.Config" => {
                 decode::<DirectResponseProto>(any)
                     .and_then(|proto| DirectResponse::compile(&proto))
@@ -135,6 +140,8 @@ impl NetworkFilter {
             Self::DirectResponse(_) => "envoy.filters.network.direct_response",
             Self::Echo => "envoy.filters.network.echo",
             Self::Http(_) => "envoy.filters.network.http_connection_manager",
+            #[cfg(test)]
+            Self::Panic => "test.panic",
         }
     }
 }
@@ -161,6 +168,8 @@ impl FilterStack {
                 let reads = reads.map(|reads| reads as Box<dyn ConnectionFilters>);
                 Box::pin(hcm.clone().serve(stream, connection, reads)).await;
             }
+            #[cfg(test)]
+            NetworkFilter::Panic => panic!("a connection of a test"),
         }
     }
 }

@@ -18,7 +18,7 @@ use http::{
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use outrigger_core::{Address, ConnectionInfo, log_debug, stats::Store};
+use outrigger_core::{Address, ConnectionInfo, log_debug, panics::contained, stats::Store};
 use outrigger_listener::{ConnectionLimit, ConnectionPermit};
 use outrigger_transport::listen::{self, ListenOptions};
 use std::{convert::Infallible, io, net, os::unix, path::PathBuf, sync::Arc, time::Duration};
@@ -137,7 +137,7 @@ impl Server {
         let Ok(permit) = self.room() else {
             return self.stats.overflow();
         };
-        tokio::spawn(async move {
+        tokio::spawn(contained(async move {
             let _permit = permit;
             let open = self.stats.connection();
             let io = TokioIo::new(Metered::new(stream, self.stats.http.clone()));
@@ -149,7 +149,7 @@ impl Server {
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(io, service)
                 .await;
-        });
+        }));
     }
 
     async fn answer(

@@ -6,6 +6,7 @@ mod ending;
 mod limits;
 mod local_info;
 mod overload;
+mod panics;
 mod stats;
 
 use crate::{
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    end_on_panic(&loggers);
+    panics::install(&loggers);
     if options.deprecated_flag {
         tracing::warn!(
             target: "config",
@@ -84,16 +85,6 @@ pub fn run(options: &Options) -> ExitCode {
         tracing::info!(target: "main", "exiting");
     }
     code
-}
-
-/// A thread that panics has left its connections in a state that nobody knows. As in Envoy, the process ends.
-fn end_on_panic(loggers: &Arc<Loggers>) {
-    let loggers = loggers.clone();
-    std::panic::set_hook(Box::new(move |panic| {
-        let backtrace = std::backtrace::Backtrace::force_capture();
-        loggers.critical("backtrace", &format!("{panic}\n{backtrace}"));
-        std::process::abort();
-    }));
 }
 
 /// `--mode validate`: everything but sockets, workers and signals.

@@ -5,11 +5,18 @@ use crate::{
     lifecycle::Lifecycle,
 };
 use outrigger_core::{
-    stat_group,
+    panics, stat_group,
     stats::{Counter, Histogram, Store, Unit},
 };
 use outrigger_http::stats::RouterStats;
-use std::{fs, sync::Arc, time::Instant};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 stat_group! {
     /// `server.`
@@ -66,6 +73,8 @@ pub struct ProcessStats {
     _refresh_interval_delay: Arc<Histogram>,
     /// The router of the requests that Envoy makes itself.
     _async_client: Arc<RouterStats>,
+    /// Of connections, as far as `server.envoy_bug_failures` counts them.
+    panics: AtomicU64,
     started: Instant,
 }
 
@@ -104,6 +113,7 @@ impl ProcessStats {
             _refresh_interval_delay: store
                 .histogram("overload.refresh_interval_delay", Unit::Milliseconds),
             _async_client: store.register("http.async-client.", RouterStats::default()),
+            panics: AtomicU64::new(0),
             started,
         }
     }
@@ -119,6 +129,10 @@ impl ProcessStats {
         let server = &self.server;
         server.uptime.set(self.started.elapsed().as_secs());
         server.total_connections.set(connections);
+        // Envoy counts here what should not have happened and has not ended the process.
+        let panics = panics::count();
+        let known = self.panics.swap(panics, Relaxed);
+        server.envoy_bug_failures.add(panics.saturating_sub(known));
         self.show_state(life);
         // Unreadable where there is no /proc; then they stay at 0.
         if let Ok(status) = fs::read_to_string("/proc/self/status") {

@@ -23,6 +23,7 @@ use h2::{Ping, PingPong, Reason, RecvStream, server::SendResponse};
 use http::Request;
 use outrigger_core::{
     ConnectionInfo, Protocol, ResponseFlag,
+    panics::contained,
     runtime::{Runtime, RuntimeUint64},
 };
 use outrigger_upstream::{frames, stats::Http2Stats};
@@ -125,6 +126,15 @@ struct Http2Connection<'a> {
     head: Option<(u32, Instant)>,
     /// Streams whose heads came too late.
     late: Vec<u32>,
+}
+
+/// A stream in `streams_active`, until it ends in whatever way.
+struct ActiveStreams(Arc<Http2Stats>);
+
+impl Drop for ActiveStreams {
+    fn drop(&mut self) {
+        self.0.streams_active.dec();
+    }
 }
 
 /// Serves a connection whose client speaks HTTP/2 until it ends.
@@ -316,11 +326,11 @@ impl<'a> Http2Connection<'a> {
         let codec = Codec::Http2(Box::new(stream));
         let connection = Connection::new(self.hcm.clone(), self.info.clone(), codec);
         let stats = self.stats.clone();
-        self.streams.spawn(async move {
-            let end = run(connection, messages, head, &stats).await;
-            stats.streams_active.dec();
-            end
-        });
+        // It has a panic to itself: the other streams of the connection go on.
+        self.streams.spawn(contained(async move {
+            let active = ActiveStreams(stats);
+            run(connection, messages, head, &active.0).await
+        }));
     }
 
     /// `Some`: the connection has to go.

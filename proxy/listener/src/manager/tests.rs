@@ -2,6 +2,7 @@
 
 mod limits;
 mod logs;
+mod panics;
 
 use super::*;
 use crate::connection::{Incoming, serve};

@@ -16,6 +16,7 @@ use crate::{
 };
 use bytes::Bytes;
 use h2::client::SendRequest;
+use outrigger_core::panics::contained;
 use parking_lot::Mutex;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -231,7 +232,7 @@ impl Http2Pool {
                     let connection = Arc::new(connected);
                     self.add(connection.clone());
                     self.serve_waiters();
-                    return http2_driver::run(connection, driver, self).await;
+                    return contained(http2_driver::run(connection, driver, self)).await;
                 }
                 Err(failure) => failure,
             },

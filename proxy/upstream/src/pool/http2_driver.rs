@@ -100,7 +100,13 @@ fn builder(config: &ClusterConfig) -> Builder {
 }
 
 /// Runs until the connection has ended.
-pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2Pool>) {
+pub(super) async fn run(shared: Arc<Shared>, driver: Driver, pool: Arc<Http2Pool>) {
+    let _open = Open {
+        shared: shared.clone(),
+        pool: pool.clone(),
+    };
+    // Behind it, and so gone before it.
+    let mut driver = driver;
     let stats = pool.parts.stats.clone();
     let idle = pool.parts.config.idle_timeout;
     let mut pinging = Pinging::new(&driver);
@@ -168,6 +174,21 @@ pub(super) async fn run(shared: Arc<Shared>, mut driver: Driver, pool: Arc<Http2
     }
     shared.bury(reason);
     pool.ended();
+}
+
+/// A connection whose books a panic leaves open: nobody may be given a stream on it any more.
+struct Open {
+    shared: Arc<Shared>,
+    pool: Arc<Http2Pool>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.bury(CloseReason::Local);
+            self.pool.ended();
+        }
+    }
 }
 
 /// What woke the driver.

@@ -1,0 +1,89 @@
+//! What a panic costs. None is meant to be reachable: clippy denies what panics, and fuzzing looks for the rest. One that
+//! is all the same must not let a stranger end the process: a connection ends alone, with what belongs to it alone.
+
+use pin_project_lite::pin_project;
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+pin_project! {
+    /// A task whose panic ends the task and nothing else; see [`contained`].
+    #[derive(Debug)]
+    pub struct Contained<F> {
+        #[pin]
+        task: F,
+    }
+}
+
+/// Says of a task that it may end by a panic: it serves one connection or one stream, and gives all that it shares with
+/// others back when it is dropped. A panic anywhere else ends the process.
+pub fn contained<F: Future>(task: F) -> Contained<F> {
+    Contained { task }
+}
+
+impl<F: Future> Future for Contained<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _outer = Outer(CONTAINED.replace(true));
+        self.project().task.poll(cx)
+    }
+}
+
+/// What held around the task holds again behind it, however it ends.
+struct Outer(bool);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        CONTAINED.set(self.0);
+    }
+}
+
+/// For the panic hook: whether this thread runs such a task. Counts it.
+pub fn contains() -> bool {
+    let contained = CONTAINED.get();
+    if contained {
+        COUNT.fetch_add(1, Relaxed);
+    }
+    contained
+}
+
+/// Panics of such tasks since the process began.
+pub fn count() -> u64 {
+    COUNT.load(Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_task_is_contained_while_it_runs() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut outer = Box::pin(contained(async {
+            let mut inner = Box::pin(contained(std::future::pending::<()>()));
+            assert!(
+                inner
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_pending()
+            );
+            CONTAINED.get()
+        }));
+        assert!(!CONTAINED.get());
+        assert_eq!(outer.as_mut().poll(&mut cx), Poll::Ready(true));
+        assert!(!CONTAINED.get());
+    }
+}
