@@ -71,6 +71,11 @@ FUZZ_SECONDS ?= 600
 fuzz: debian ## Fuzzes every target for FUZZ_SECONDS each
 	./tools/fuzz $(FUZZ_SECONDS)
 
+.PHONY: soak
+SOAK_SECONDS ?= 3600
+soak: release ## Load, attacks and drains for SOAK_SECONDS: nothing grows, nothing is lost
+	ulimit -n "$$(ulimit -H -n)"; SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) run --locked -p outrigger-tests --bin soak
+
 .PHONY: docs-fields
 docs-fields: ## Writes docs/fields.md from the tables of fields
 	OUTRIGGER_WRITE_DOCS=1 $(CARGO) test --locked -p outrigger fields
