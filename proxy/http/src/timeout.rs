@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -11,6 +11,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes: asking for that again takes locks and changes nothing.
+    waker: Option<Waker>,
 }
 
 impl Timer {
@@ -25,6 +27,11 @@ impl Timer {
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
+            self.waker = None;
+        }
+        let waker = self.waker.as_ref();
+        if waker.is_some_and(|waker| waker.will_wake(cx.waker())) && !sleep.is_elapsed() {
+            return Poll::Pending;
         }
         while sleep.as_mut().poll(cx).is_ready() {
             if sleep.deadline() >= deadline || Instant::now() >= deadline {
@@ -32,6 +39,7 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
+        self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -16,4 +16,4 @@ pub use connect::{ConnectError, ConnectOptions, Source};
 pub use happy_eyeballs::HappyEyeballs;
 pub use socket::Keepalive;
 pub use socket_option::SocketOption;
-pub use stream::Stream;
+pub use stream::{ReadWatch, Stream};

@@ -11,11 +11,11 @@ use std::{
     net::Shutdown,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -40,6 +40,13 @@ impl Stream {
     /// Ready when a read may succeed, or when the peer closed or reset. Registers the waker of `cx` for reading.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, s => s.poll_read_ready(cx))
+    }
+
+    /// Nothing has come since the last read found nothing more: no byte, no end, no error. Takes no system call and no
+    /// lock, and leaves no waker behind.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        each!(self, s => s.try_io(Interest::READABLE, || Ok(())).is_err())
     }
 
     /// Ready when a write may succeed. Registers the waker of `cx` for writing.
@@ -95,6 +102,41 @@ impl Stream {
             // A socket that is already dead cannot be reset; that is all this can fail for.
             SockRef::from(s).set_linger(Some(Duration::ZERO)).ok();
         }
+    }
+}
+
+/// Who reads a socket remembers here that it has asked to be woken: asking again takes a lock and changes nothing.
+///
+/// It holds for one reader, who reads in no other way.
+#[derive(Debug, Default)]
+pub struct ReadWatch {
+    /// Whom the socket wakes once something comes.
+    waker: Option<Waker>,
+    asked: bool,
+}
+
+impl ReadWatch {
+    /// The task of `cx` is going to be woken when something comes to read, and nothing has.
+    #[inline]
+    pub fn is_asleep(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
+        // What comes takes the waker along.
+        self.asked = self.asked && stream.is_quiet();
+        self.asked && self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker()))
+    }
+
+    /// A read was pending: the socket holds the waker of `cx` now.
+    #[inline]
+    pub fn asked(&mut self, cx: &Context<'_>) {
+        self.asked = true;
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Somebody else reads from here on.
+    pub fn forget(&mut self) {
+        self.asked = false;
     }
 }
 
@@ -177,6 +219,37 @@ mod tests {
             b.try_read(&mut buf).unwrap_err().kind(),
             io::ErrorKind::WouldBlock
         );
+    }
+
+    #[tokio::test]
+    async fn quiet_until_something_comes() {
+        let (mut a, b) = pair().await;
+        let mut watch = ReadWatch::default();
+        let asleep = poll_fn(|cx| Poll::Ready(watch.is_asleep(&b, cx))).await;
+        assert!(!asleep, "nobody has asked to be woken");
+        // What was not tried yet may be ready.
+        b.try_read(&mut [0; 8]).unwrap_err();
+        poll_fn(|cx| {
+            assert!(b.poll_read_ready(cx).is_pending());
+            watch.asked(cx);
+            assert!(b.is_quiet() && watch.is_asleep(&b, cx));
+            let mut other = Context::from_waker(Waker::noop());
+            assert!(!watch.is_asleep(&b, &mut other), "another would be woken");
+            Poll::Ready(())
+        })
+        .await;
+        a.write_all(b"x").await.unwrap();
+        poll_fn(|cx| b.poll_read_ready(cx)).await.unwrap();
+        assert!(!b.is_quiet());
+        poll_fn(|cx| {
+            assert!(!watch.is_asleep(&b, cx));
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(b.try_read(&mut [0; 8]).unwrap(), 1);
+        drop(a);
+        poll_fn(|cx| b.poll_read_ready(cx)).await.unwrap();
+        assert!(!b.is_quiet());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Lines that stay where they came: a head is copied into the arena once and its entries point into it.
 
 use super::{Entry, HeaderId, HeaderMap, Span};
+use wide::u8x16;
 
 impl HeaderMap {
     /// Takes over the bytes of a whole head in one piece, for [`append_adopted`](Self::append_adopted) to say where
@@ -15,12 +16,11 @@ impl HeaderMap {
     pub fn lower_plain_name(&mut self, at: usize) -> usize {
         let name = self.arena.get_mut(at..).unwrap_or_default();
         let mut length = 0;
-        let (words, rest) = name.as_chunks_mut();
-        for word in words {
-            let (lower, plain) = lower_plain(*word);
-            *word = lower;
+        let (pieces, rest) = name.as_chunks_mut();
+        for piece in pieces {
+            let plain = lower_plain(piece);
             length += plain;
-            if plain < word.len() {
+            if plain < piece.len() {
                 return length;
             }
         }
@@ -65,26 +65,24 @@ impl HeaderMap {
     }
 }
 
-/// How many letters, digits and hyphens eight bytes start with, and the bytes with those letters in lower case.
+/// How many letters, digits and hyphens the bytes start with; those letters are in lower case then.
 #[inline]
-fn lower_plain(bytes: [u8; 8]) -> ([u8; 8], usize) {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    /// The high bit of each ASCII byte that is at least `from`.
-    const fn at_least(word: u64, from: u8) -> u64 {
-        word + ONES * (0x80 - from as u64)
-    }
-    let word = u64::from_le_bytes(bytes);
-    let ascii = word & !HIGH;
-    let folded = ascii | (ONES * 0x20);
-    let letters = at_least(folded, b'a') & !at_least(folded, b'z' + 1);
-    let digits = at_least(ascii, b'0') & !at_least(ascii, b'9' + 1);
-    let hyphens = !at_least(ascii ^ (ONES * b'-' as u64), 1);
-    let others = (!(letters | digits | hyphens) | word) & HIGH;
-    // All bits below the first byte that is something else; all of them if there is none.
-    let before = (others & others.wrapping_neg()).wrapping_sub(1);
-    let lower = word | ((letters & HIGH & before) >> 2);
-    (lower.to_le_bytes(), others.trailing_zeros() as usize / 8)
+fn lower_plain(bytes: &mut [u8; 16]) -> usize {
+    const PLACES: u8x16 = u8x16::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    let all = u8x16::splat;
+    let text = u8x16::new(*bytes);
+    let within = |text: u8x16, from: u8, to: u8| {
+        text.max(all(from)).simd_eq(text) & text.min(all(to)).simd_eq(text)
+    };
+    let letters = within(text | all(0x20), b'a', b'z');
+    let plain = letters | within(text, b'0', b'9') | text.simd_eq(all(b'-'));
+    let length = (plain.to_bitmask() as u16).trailing_ones() as usize;
+    let Some(last) = length.checked_sub(1) else {
+        return 0;
+    };
+    let in_front = PLACES.min(all(last as u8)).simd_eq(PLACES);
+    *bytes = (text | (letters & in_front & all(0x20))).to_array();
+    length
 }
 
 #[cfg(test)]

@@ -204,7 +204,8 @@ impl HeaderMap {
             let value = self.store(value);
             self.merge(id, value.range());
         } else {
-            self.push(id, Span::default(), value);
+            let entry = self.store_entry(id, value);
+            self.place(entry);
         }
     }
 
@@ -212,8 +213,8 @@ impl HeaderMap {
     pub fn append_name(&mut self, name: &HeaderName, value: &[u8]) {
         match name.id() {
             HeaderId::Custom => {
-                let span = self.store(name.as_bytes());
-                self.push(HeaderId::Custom, span, value);
+                let entry = self.store_line(HeaderId::Custom, name.as_bytes(), value);
+                self.place(entry);
             }
             id => self.append(id, value),
         }
@@ -227,7 +228,8 @@ impl HeaderMap {
         lower.make_ascii_lowercase();
         let id = HeaderId::lookup(lower);
         if id == HeaderId::Custom {
-            self.push(id, Span::new(start, name.len()), value);
+            let entry = self.end_line(id, start, value);
+            self.place(entry);
         } else {
             self.arena.truncate(start);
             self.append(id, value);
@@ -237,14 +239,13 @@ impl HeaderMap {
 
     /// Overwrites in place, or appends: Envoy's `setReferenceKey`. Further lines of that name are dropped.
     pub fn set(&mut self, id: HeaderId, value: &[u8]) {
-        let value = self.store(value);
+        let entry = self.store_entry(id, value);
         let known = self.seen.has(id);
         let place = |entries: &[Entry]| entries.iter().position(|e| e.id == id);
         match known.then(|| place(&self.entries)).flatten() {
             Some(at) => {
                 if let Some(e) = self.entries.get_mut(at) {
-                    e.value = value;
-                    e.verbatim = false;
+                    *e = entry;
                 }
                 // What is inline is there once.
                 if id.is_inline() {
@@ -256,12 +257,7 @@ impl HeaderMap {
                     index - 1 <= at || e.id != id
                 });
             }
-            None => self.place(Entry {
-                id,
-                verbatim: false,
-                name: Span::default(),
-                value,
-            }),
+            None => self.place(entry),
         }
     }
 
@@ -273,13 +269,12 @@ impl HeaderMap {
         let Some(at) = self.entries.iter().position(|e| self.is(e, name)) else {
             return self.append_name(name, value);
         };
-        let value = self.store(value);
+        let entry = self.store_line(HeaderId::Custom, name.as_bytes(), value);
         let arena = &self.arena;
         let mut index = 0;
         self.entries.retain_mut(|e| {
             if index == at {
-                e.value = value;
-                e.verbatim = false;
+                *e = entry;
             }
             index += 1;
             index - 1 <= at || e.id != HeaderId::Custom || e.name.of(arena) != name.as_bytes()
@@ -348,15 +343,18 @@ impl HeaderMap {
         }
     }
 
+    /// An entry under a well-known name, whose bytes are in the arena.
     #[inline]
-    fn push(&mut self, id: HeaderId, name: Span, value: &[u8]) {
-        let value = self.store(value);
-        self.place(Entry {
-            id,
-            verbatim: false,
-            name,
-            value,
-        });
+    fn store_entry(&mut self, id: HeaderId, value: &[u8]) -> Entry {
+        if id.is_pseudo() {
+            return Entry {
+                id,
+                verbatim: false,
+                name: Span::default(),
+                value: self.store(value),
+            };
+        }
+        self.store_line(id, id.name().as_bytes(), value)
     }
 
     /// Pseudo headers stand in front of all others, `host` (which is `:authority`) among them: so Envoy writes it first.

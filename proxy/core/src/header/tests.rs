@@ -49,7 +49,7 @@ fn a_line_is_copied_whole_while_it_is_as_it_came() {
         "",
         "",
         "x-two: 4\r\n",
-        "",
+        "vary: 6\r\n",
     ];
     assert_eq!(wire, as_came);
 }

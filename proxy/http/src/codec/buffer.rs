@@ -47,6 +47,15 @@ fn give(mut buffer: BytesMut) {
     });
 }
 
+/// Takes bytes off the front. A buffer that is empty then stands at its start again, so that it is used anew for nothing.
+#[inline]
+pub(super) fn consume(buffer: &mut BytesMut, length: usize) {
+    match length < buffer.len() {
+        true => buffer.advance(length),
+        false => buffer.clear(),
+    }
+}
+
 /// Bytes that have arrived and were not consumed.
 #[derive(Debug, Default)]
 pub struct ReadBuffer {
@@ -201,7 +210,7 @@ impl WriteBuffer {
             }
             self.queue.pop_front();
         }
-        self.tail.advance(written.min(self.tail.len()));
+        consume(&mut self.tail, written);
     }
 
     fn release(&mut self) {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use outrigger_core::HeaderMap;
 use outrigger_upstream::CloseReason;
 use std::task::{Context, Poll};
+use tokio::time::Instant;
 
 /// One request and its response. A stream of HTTP/2 is in its own box: an exchange of HTTP/1 pays nothing for it.
 #[derive(Debug)]
@@ -171,10 +172,10 @@ impl ClientExchange {
         }
     }
 
-    /// Ends the exchange after a complete response.
-    pub fn finish(self) {
+    /// Ends the exchange after a complete response, which came to its end at `now`.
+    pub fn finish(self, now: Instant) {
         match self {
-            Self::Http1(exchange) => exchange.finish(),
+            Self::Http1(exchange) => exchange.finish(now),
             Self::Http2(stream) => stream.close(),
             Self::Tcp(exchange) => exchange.finish(),
         }

@@ -125,7 +125,11 @@ impl Forwarding {
 
         let mut deadlines = TryDeadlines::default();
         stream.deadlines.upstream = None;
-        let now = Instant::now();
+        let now = match stream.info.attempt_count == 1 && !stream.paused {
+            // Nothing has made it wait since it began.
+            true => stream.info.start,
+            false => Instant::now(),
+        };
         self.arm_route(stream, now);
         let mut queue = self.replay.pieces().to_vec();
         let begin = now.saturating_duration_since(stream.info.start);

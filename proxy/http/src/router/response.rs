@@ -38,8 +38,8 @@ impl UpstreamResponse {
     pub(crate) fn complete(self, stream: &mut ActiveStream<'_>) {
         self.account(stream);
         self.charge_grpc(stream);
+        let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
         if stream.request_complete {
-            let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
             let start = stream.info.timing.downstream_rx_end.unwrap_or_default();
             let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
             let Forwarding {
@@ -54,7 +54,7 @@ impl UpstreamResponse {
                 .upstream_cx_protocol_error
                 .inc();
         }
-        self.exchange.finish();
+        self.exchange.finish(stream.info.start + end);
     }
 
     /// The trailers have said by now how a gRPC call went, if they ever will.

@@ -83,6 +83,8 @@ pub(crate) struct ActiveStream<'a> {
     pub request_complete: bool,
     /// The client has sent the whole request; a filter may hold some of it.
     received: bool,
+    /// A filter has made it wait: the clock has gone on since it began.
+    pub paused: bool,
     pub grpc: bool,
     /// The client asked for `connection: close`.
     saw_connection_close: bool,
@@ -142,6 +144,7 @@ impl<'a> ActiveStream<'a> {
             internal: false,
             request_complete: false,
             received: false,
+            paused: false,
             grpc: false,
             saw_connection_close: false,
             response_started: false,
@@ -162,6 +165,7 @@ impl<'a> ActiveStream<'a> {
         self.begin(head);
         let mut step = self.decode_headers(head);
         if let Step::Paused(paused) = step {
+            self.paused = true;
             // In a box: whoever is not made to wait pays nothing for it.
             step = Box::pin(self.resume(paused)).await;
         }

@@ -9,7 +9,7 @@ use super::{
     CloseReason, PoolFailure, UpstreamConnectionInfo,
     connect::{self, Connected},
     connection::ConnectionGuard,
-    janitor::{self, Liveness, Signal, liveness},
+    janitor::{self, Liveness, Signal, WATCHED_AFTER, glance, liveness},
     pending::{Lender, PoolRequest, Queue},
 };
 use crate::circuit_breaker::{PendingPermit, PoolPermit};
@@ -32,6 +32,8 @@ struct Idle {
     since: Instant,
     /// What the janitor saw last.
     state: Liveness,
+    /// The socket has the janitor's waker.
+    watched: bool,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +80,7 @@ impl Pool {
             let answer = match Http1Connection::start(idle, self) {
                 Ok(connection) => Ok(connection),
                 Err(idle) => {
-                    self.offer(idle);
+                    self.offer(idle, Instant::now());
                     Err(self.parts.overflow())
                 }
             };
@@ -112,11 +114,10 @@ impl Pool {
 
     /// The idle connection used last that the peer has not closed.
     fn take_idle(&self) -> Option<Connected> {
-        let mut cx = Context::from_waker(Waker::noop());
         loop {
             let Idle { connected, .. } = self.state.lock().idle.pop()?;
-            // Takes the janitor's waker away as well: from here on the socket is the request's alone.
-            match liveness(&connected.stream, &mut cx) {
+            // A waker of the janitor's goes when the request leaves its own.
+            match glance(&connected.stream) {
                 Liveness::Alive => return Some(connected),
                 dead => self.bury(connected, dead),
             }
@@ -170,7 +171,7 @@ impl Pool {
             Ok(connected) => {
                 log_debug!("client", connected.tags() => "connected");
                 self.state.lock().connecting -= 1;
-                self.offer(connected);
+                self.offer(connected, Instant::now());
             }
             Err(failure) => {
                 let waiters = {
@@ -186,8 +187,8 @@ impl Pool {
     }
 
     /// Gives a free connection to the request that waits longest; without one it becomes idle.
-    fn offer(self: &Arc<Self>, mut connected: Connected) {
-        match liveness(&connected.stream, &mut Context::from_waker(&self.waker)) {
+    fn offer(self: &Arc<Self>, mut connected: Connected, now: Instant) {
+        match glance(&connected.stream) {
             Liveness::Alive => {}
             dead => {
                 self.bury(connected, dead);
@@ -202,7 +203,7 @@ impl Pool {
                         log_debug!("pool", connected.tags() => "attaching to next stream");
                         waiter
                     }
-                    None => return self.put_idle(state, connected),
+                    None => return self.put_idle(state, connected, now),
                 }
             };
             let answer = match Http1Connection::start(connected, self) {
@@ -221,8 +222,12 @@ impl Pool {
         }
     }
 
-    /// The caller has left the janitor's waker with the socket.
-    fn put_idle(self: &Arc<Self>, mut state: MutexGuard<'_, State>, connected: Connected) {
+    fn put_idle(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        connected: Connected,
+        since: Instant,
+    ) {
         if state.draining {
             // Closing takes a system call.
             drop(state);
@@ -231,10 +236,11 @@ impl Pool {
         }
         let idle = Idle {
             connected,
-            since: Instant::now(),
+            since,
             state: Liveness::Alive,
+            watched: false,
         };
-        let deadline = self.deadline(&idle);
+        let look = self.next_look(&idle);
         state.idle.push(idle);
         if !state.janitor {
             let Ok(runtime) = Handle::try_current() else {
@@ -242,10 +248,16 @@ impl Pool {
             };
             state.janitor = true;
             drop(runtime.spawn(janitor::run(Arc::downgrade(self), self.signal.clone())));
-        } else if deadline.is_some_and(|new| state.armed.is_none_or(|armed| new < armed)) {
-            state.armed = deadline;
+        } else if look.is_some_and(|new| state.armed.is_none_or(|armed| new < armed)) {
+            state.armed = look;
             self.signal.ring();
         }
+    }
+
+    /// When the janitor has something to do about an idle connection.
+    fn next_look(&self, idle: &Idle) -> Option<Instant> {
+        let watch = (!idle.watched).then(|| idle.since + WATCHED_AFTER);
+        [watch, self.deadline(idle)].into_iter().flatten().min()
     }
 
     /// When an idle connection has to go.
@@ -267,11 +279,15 @@ impl Pool {
             let mut state = self.state.lock();
             let mut next: Option<Instant> = None;
             let gone = state.idle.extract_if(.., |idle| {
+                idle.watched |= idle.since + WATCHED_AFTER <= now;
+                idle.state = match idle.watched {
+                    true => liveness(&idle.connected.stream, &mut cx),
+                    false => glance(&idle.connected.stream),
+                };
                 let deadline = self.deadline(idle);
-                idle.state = liveness(&idle.connected.stream, &mut cx);
                 let stays = idle.state == Liveness::Alive && deadline.is_none_or(|at| at > now);
                 if stays {
-                    next = [next, deadline].into_iter().flatten().min();
+                    next = [next, self.next_look(idle)].into_iter().flatten().min();
                 }
                 !stays
             });
@@ -384,8 +400,8 @@ impl Http1Connection {
     }
 
     /// The response has been read to its end and the connection may be used again: it goes to the next request that
-    /// waits, or becomes idle. A connection at the end of its allowance is closed.
-    pub fn release(self) {
+    /// waits, or becomes idle, which it is from `now` on. A connection at the end of its allowance is closed.
+    pub fn release(self, now: Instant) {
         let Self {
             stream,
             info,
@@ -397,7 +413,7 @@ impl Http1Connection {
         log_debug!("pool", Tags::connection(info.id) => "response complete");
         guard.end_request();
         let Some(pool) = lease.0.take() else { return };
-        let expired = guard.expires().is_some_and(|at| at <= Instant::now());
+        let expired = guard.expires().is_some_and(|at| at <= now);
         if expired {
             pool.parts.stats.upstream_cx_max_duration_reached.inc();
         }
@@ -410,7 +426,7 @@ impl Http1Connection {
             drop(connected);
             pool.grow(&mut pool.state.lock());
         } else {
-            pool.offer(connected);
+            pool.offer(connected, now);
         }
     }
 
@@ -462,7 +478,7 @@ impl Lender for Pool {
     }
 
     fn take_back(self: &Arc<Self>, connection: Http1Connection) {
-        self.offer(connection.unused());
+        self.offer(connection.unused(), Instant::now());
     }
 
     fn forget_cancelled(&self) {

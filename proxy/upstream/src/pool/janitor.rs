@@ -1,19 +1,24 @@
 //! Watches the idle connections of one pool: removes those that the peer closed, and those that were idle for too long.
 //!
 //! One task and one waker for all of them. It sleeps until a socket has something to say or the next deadline comes, so
-//! an idle connection costs no timer of its own.
+//! an idle connection costs no timer of its own. A connection that goes back and forth between pool and requests is not
+//! watched at all: its socket gets the waker once it has been idle for [`WATCHED_AFTER`].
 
 use super::http1::Pool;
 use outrigger_transport::Stream;
 use std::{
     io::ErrorKind,
     sync::{Arc, Weak},
-    task::{Context, Poll, Wake},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
+
+/// How long a connection is idle before anybody waits for its end. Until then a request that takes it looks.
+pub(super) const WATCHED_AFTER: Duration = Duration::from_millis(20);
 
 /// Wakes the janitor; registered with every idle socket.
 #[derive(Debug, Default)]
@@ -58,6 +63,16 @@ pub(super) fn liveness(stream: &Stream, cx: &mut Context<'_>) -> Liveness {
                 Err(_) => return Liveness::Closed,
             },
         }
+    }
+}
+
+/// As [`liveness`], of a connection that was in use a moment ago or is going to be: mostly there is nothing to see, and
+/// no waker to leave.
+#[inline]
+pub(super) fn glance(stream: &Stream) -> Liveness {
+    match stream.is_quiet() {
+        true => Liveness::Alive,
+        false => liveness(stream, &mut Context::from_waker(Waker::noop())),
     }
 }
 

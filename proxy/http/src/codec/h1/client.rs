@@ -15,6 +15,7 @@ use std::{
     io,
     task::{Context, Poll, ready},
 };
+use tokio::time::Instant;
 
 /// Why an exchange with the upstream failed.
 #[derive(Debug)]
@@ -296,7 +297,7 @@ impl ClientExchange {
 
     /// Ends the exchange after a complete response: the connection goes back to its pool if it can serve again, that
     /// is if the request was written whole, nothing follows the response and both sides keep it alive.
-    pub fn finish(mut self) {
+    pub fn finish(mut self, now: Instant) {
         let reusable = self.keep_alive
             && !self.ended
             && self.request_ended
@@ -304,7 +305,7 @@ impl ClientExchange {
             && self.read.is_empty();
         self.read.release();
         if reusable {
-            return self.connection.release();
+            return self.connection.release(now);
         }
         let reason = if self.ended {
             CloseReason::Remote
@@ -325,7 +326,7 @@ impl ClientExchange {
     /// Ends an exchange whose response nobody wants: the connection survives if nothing of it is left to read.
     pub fn finish_or_close(self) {
         if self.body.is_done() {
-            self.finish();
+            self.finish(Instant::now());
         } else {
             self.close(CloseReason::Local);
         }

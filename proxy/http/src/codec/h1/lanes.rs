@@ -1,17 +1,19 @@
-//! Sixteen bytes of a head at once: one bit per byte for what ends a line and for what must not be there.
+//! Sixty-four bytes of a head at once: one bit per byte for what ends a line and for what must not be there.
 
 use wide::u8x16;
 
-/// Bytes looked at in one step.
-pub(super) const LANES: usize = 16;
+/// Bytes looked at in one step, at most.
+pub(super) const LANES: usize = 64;
+/// Bytes that one instruction looks at.
+const PIECE: usize = 16;
 
-/// What stands where among sixteen bytes; the first byte is the lowest bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What stands where among up to sixty-four bytes; the first byte is the lowest bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
-    pub(super) line_feeds: u16,
-    pub(super) returns: u16,
+    pub(super) line_feeds: u64,
+    pub(super) returns: u64,
     /// Control characters that Envoy refuses anywhere in a head: all but tab, CR and LF.
-    pub(super) forbidden: u16,
+    pub(super) forbidden: u64,
 }
 
 /// A control character that Envoy refuses anywhere in a head. CR and LF are judged by the rules for lines instead.
@@ -21,40 +23,47 @@ pub(super) const fn is_forbidden(b: u8) -> bool {
 }
 
 impl Marks {
+    /// Looks at the first [`LANES`] of `bytes`, or at all of them.
     #[inline]
-    pub(super) fn of(bytes: &[u8; LANES]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let mut marks = Self::default();
+        let (pieces, rest) = bytes.get(..LANES).unwrap_or(bytes).as_chunks();
+        for (at, piece) in pieces.iter().enumerate() {
+            marks.add(piece, at * PIECE);
+        }
+        if !rest.is_empty() {
+            // Blanks have no marks.
+            let mut piece = [b' '; PIECE];
+            if let Some(start) = piece.get_mut(..rest.len()) {
+                start.copy_from_slice(rest);
+            }
+            marks.add(&piece, pieces.len() * PIECE);
+        }
+        marks
+    }
+
+    /// Marks the bytes that stand at `at`, which is below [`LANES`].
+    #[inline]
+    fn add(&mut self, bytes: &[u8; PIECE], at: usize) {
         let bytes = u8x16::new(*bytes);
-        let bits = |found: u8x16| found.to_bitmask() as u16;
+        let bits = |found: u8x16| u64::from(found.to_bitmask() as u16);
         let equal = |byte: u8| bits(bytes.simd_eq(u8x16::splat(byte)));
         let line_feeds = equal(b'\n');
         let returns = equal(b'\r');
         let controls = bits(bytes.min(u8x16::splat(0x1f)).simd_eq(bytes)) | equal(0x7f);
-        Self {
-            line_feeds,
-            returns,
-            forbidden: controls & !(line_feeds | returns | equal(b'\t')),
-        }
+        self.line_feeds |= line_feeds << at;
+        self.returns |= returns << at;
+        self.forbidden |= (controls & !(line_feeds | returns | equal(b'\t'))) << at;
     }
 
-    /// Only what the first `count` bytes say, `count` being 1 to 16.
+    /// Only what the first `count` bytes say, `count` being 1 to 64.
     #[inline]
     pub(super) fn first(self, count: usize) -> Self {
-        let kept = u16::MAX >> (LANES - count);
+        let kept = u64::MAX >> (LANES - count);
         Self {
             line_feeds: self.line_feeds & kept,
             returns: self.returns & kept,
             forbidden: self.forbidden & kept,
-        }
-    }
-
-    /// Only what the last `count` bytes say, as if they were the first; `count` being 1 to 16.
-    #[inline]
-    pub(super) fn last(self, count: usize) -> Self {
-        let gone = LANES - count;
-        Self {
-            line_feeds: self.line_feeds >> gone,
-            returns: self.returns >> gone,
-            forbidden: self.forbidden >> gone,
         }
     }
 }
@@ -63,10 +72,10 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn one_by_one(bytes: &[u8; LANES]) -> Marks {
+    fn one_by_one(bytes: &[u8]) -> Marks {
         let marks = |is: fn(u8) -> bool| {
-            let bits = bytes.iter().rev();
-            bits.fold(0, |all, &b| all << 1 | u16::from(is(b)))
+            let bits = bytes.iter().take(LANES).rev();
+            bits.fold(0, |all, &b| all << 1 | u64::from(is(b)))
         };
         Marks {
             line_feeds: marks(|b| b == b'\n'),
@@ -77,11 +86,14 @@ mod tests {
 
     #[test]
     fn each_byte_has_its_bit() {
-        for byte in 0..=255u8 {
-            for at in 0..LANES {
-                let mut bytes = *b"a\r\nb\xff\x80\0c\x7f\x1f \t~d-_";
-                bytes[at] = byte;
-                assert_eq!(Marks::of(&bytes), one_by_one(&bytes), "{byte} at {at}");
+        for length in [1, 15, 16, 17, 47, 63, 64, 65, 90] {
+            for byte in 0..=255u8 {
+                for at in 0..length {
+                    let text = b"a\r\nb\xff\x80\0c\x7f\x1f \t~d-_".iter().cycle();
+                    let mut bytes: Vec<u8> = text.copied().take(length).collect();
+                    bytes[at] = byte;
+                    assert_eq!(Marks::of(&bytes), one_by_one(&bytes), "{byte} at {at}");
+                }
             }
         }
         let marks = Marks::of(b"a\r\nb\xff\x80\0c\x7f\x1f \t~d-\n");
@@ -89,8 +101,7 @@ mod tests {
         assert_eq!(marks.returns, 1 << 1);
         assert_eq!(marks.forbidden, 1 << 6 | 1 << 8 | 1 << 9);
         assert_eq!(marks.first(3).line_feeds, 1 << 2);
-        assert_eq!(marks.first(16), marks);
-        assert_eq!(marks.last(1).line_feeds, 1);
-        assert_eq!(marks.last(10).forbidden, 1 | 1 << 2 | 1 << 3);
+        assert_eq!(marks.first(64), marks);
+        assert_eq!(Marks::of(b""), Marks::default());
     }
 }

@@ -7,7 +7,7 @@ use super::ignored_upgrade::{strip_h2c, strip_ignored};
 use super::scan::LineScanner;
 use super::target;
 use super::{HeaderKeyFormat, Http1Settings};
-use crate::codec::CodecError;
+use crate::codec::{CodecError, buffer::consume};
 use bytes::{Buf, BytesMut};
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
 
@@ -109,7 +109,7 @@ impl RequestParser {
         }
         let block = buf.get(..length).unwrap_or_default();
         let head = read_head(block, line, &self.lines, settings, headers)?;
-        buf.advance(length);
+        consume(buf, length);
         self.lines.reset();
         Ok(Some(head))
     }

@@ -6,8 +6,8 @@ use super::fields::{FieldRules, read_fields};
 use super::framing::{self, Framing};
 use super::scan::LineScanner;
 use super::{HeaderKeyFormat, Http1Settings};
-use crate::codec::CodecError;
-use bytes::{Buf, BytesMut};
+use crate::codec::{CodecError, buffer::consume};
+use bytes::BytesMut;
 use outrigger_core::{HeaderId, HeaderMap, Method, Protocol};
 
 /// What a response head says beside its headers.
@@ -88,7 +88,7 @@ impl ResponseParser {
             }
         }
         let head = read_head(block, line, &self.lines, settings, method, headers)?;
-        buf.advance(length);
+        consume(buf, length);
         self.lines.reset();
         Ok(Some(head))
     }

@@ -50,7 +50,7 @@ impl LineScanner {
         let window = buf.len().min(limit);
         let mut at = self.scanned;
         while let Some(new) = buf.get(at..window).filter(|new| !new.is_empty()) {
-            let (marks, looked) = look(buf, at, new);
+            let (marks, looked) = (Marks::of(new), new.len().min(LANES));
             if let Some(end) = self.take(buf, at, marks, lead) {
                 self.survey(marks.first(end - at), end - at);
                 self.scanned = end;
@@ -134,28 +134,6 @@ impl LineScanner {
             }
         });
     }
-}
-
-/// Looks at up to sixteen bytes of `new`, which is `buf` from `at` on. How many they were.
-#[inline]
-fn look(buf: &[u8], at: usize, new: &[u8]) -> (Marks, usize) {
-    if let Some(bytes) = new.first_chunk() {
-        return (Marks::of(bytes), LANES);
-    }
-    let count = new.len();
-    let before = buf.get(..at + count).and_then(<[u8]>::last_chunk);
-    let marks = before.map_or_else(
-        || {
-            let mut bytes = [b' '; LANES];
-            for (to, from) in bytes.iter_mut().zip(new) {
-                *to = *from;
-            }
-            Marks::of(&bytes)
-        },
-        // Bytes that were looked at already come first.
-        |bytes| Marks::of(bytes).last(count),
-    );
-    (marks, count)
 }
 
 /// `buf[start..end]` without its LF and the CR before it.

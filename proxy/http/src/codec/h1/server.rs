@@ -11,7 +11,7 @@ use crate::codec::{
 };
 use bytes::Bytes;
 use outrigger_core::{HeaderMap, Method, Protocol};
-use outrigger_transport::Stream;
+use outrigger_transport::{ReadWatch, Stream};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -69,6 +69,7 @@ pub struct ResponseContext {
 pub struct ServerConnection {
     stream: Stream,
     settings: Arc<Http1Settings>,
+    watch: ReadWatch,
     read: ReadBuffer,
     write: WriteBuffer,
     parser: RequestParser,
@@ -96,6 +97,7 @@ impl ServerConnection {
         Self {
             stream,
             settings,
+            watch: ReadWatch::default(),
             read: ReadBuffer::default(),
             write: WriteBuffer::default(),
             parser: RequestParser::default(),
@@ -119,7 +121,13 @@ impl ServerConnection {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = ready!(self.read.poll_fill(&mut self.stream, cx));
+        if self.watch.is_asleep(&self.stream, cx) {
+            return Poll::Pending;
+        }
+        let Poll::Ready(read) = self.read.poll_fill(&mut self.stream, cx) else {
+            self.watch.asked(cx);
+            return Poll::Pending;
+        };
         if let Err(error) = &read {
             self.reset |= error.kind() == io::ErrorKind::ConnectionReset;
         }
@@ -192,6 +200,7 @@ impl ServerConnection {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
+        self.watch.forget();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.read.total += (buf.filled().len() - before) as u64;
         Poll::Ready(Ok(()))

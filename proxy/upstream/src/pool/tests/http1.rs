@@ -10,8 +10,8 @@ async fn a_released_connection_is_used_again_last_first() {
     let (second, _peer2) = connection(&cluster, &listener).await;
     assert!(!first.reused);
     let id = second.info.id;
-    first.release();
-    second.release();
+    first.release(time::Instant::now());
+    second.release(time::Instant::now());
     let again = request(&cluster).await.unwrap();
     assert!(again.reused);
     assert_eq!(again.info.id, id);
@@ -36,7 +36,7 @@ async fn at_the_connection_limit_requests_wait_for_a_release() {
     let waiting = tokio::spawn(request(&cluster));
     yield_now().await;
     let id = first.info.id;
-    first.release();
+    first.release(time::Instant::now());
     let second = waiting.await.unwrap().unwrap();
     assert_eq!(second.info.id, id);
     assert_eq!(cluster.stats.upstream_cx_overflow.get(), 1);
@@ -151,7 +151,7 @@ async fn an_idle_connection_that_the_peer_closes_leaves_at_once() {
     let (listener, address) = listener().await;
     let cluster = build(&proto(address));
     let (first, peer) = connection(&cluster, &listener).await;
-    first.release();
+    first.release(time::Instant::now());
     drop(peer);
     until(|| cluster.stats.upstream_cx_active.get() == 0).await;
     assert_eq!(cluster.stats.upstream_cx_destroy_remote.get(), 1);
@@ -163,7 +163,7 @@ async fn an_idle_connection_that_speaks_is_a_protocol_error() {
     let (listener, address) = listener().await;
     let cluster = build(&proto(address));
     let (first, mut peer) = connection(&cluster, &listener).await;
-    first.release();
+    first.release(time::Instant::now());
     peer.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
         .await
         .unwrap();
@@ -178,7 +178,7 @@ async fn an_idle_connection_goes_after_its_timeout() {
     let cluster = build(&proto(address));
     let (first, _peer) = connection(&cluster, &listener).await;
     time::pause();
-    first.release();
+    first.release(time::Instant::now());
     yield_now().await;
     time::advance(Duration::from_secs(3599)).await;
     yield_now().await;
@@ -195,10 +195,13 @@ async fn the_timeout_counts_from_the_last_release() {
     let cluster = build(&proto(address));
     let (first, _peer) = connection(&cluster, &listener).await;
     time::pause();
-    first.release();
+    first.release(time::Instant::now());
     yield_now().await;
     time::advance(Duration::from_secs(3000)).await;
-    request(&cluster).await.unwrap().release();
+    request(&cluster)
+        .await
+        .unwrap()
+        .release(time::Instant::now());
     time::advance(Duration::from_secs(3000)).await;
     yield_now().await;
     assert_eq!(cluster.stats.upstream_cx_active.get(), 1);
@@ -216,8 +219,11 @@ async fn a_connection_ends_with_its_last_request() {
         ..proto(address)
     });
     let (first, mut peer) = connection(&cluster, &listener).await;
-    first.release();
-    request(&cluster).await.unwrap().release();
+    first.release(time::Instant::now());
+    request(&cluster)
+        .await
+        .unwrap()
+        .release(time::Instant::now());
     assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
     assert_eq!(cluster.stats.upstream_cx_max_requests.get(), 1);
     assert_eq!(cluster.stats.upstream_cx_destroy_local.get(), 1);
@@ -241,12 +247,12 @@ async fn max_connection_duration_ends_idle_and_busy_connections() {
     let (busy, _peer1) = connection(&cluster, &listener).await;
     let (idle, _peer2) = connection(&cluster, &listener).await;
     time::pause();
-    idle.release();
+    idle.release(time::Instant::now());
     yield_now().await;
     time::advance(Duration::from_secs(61)).await;
     yield_now().await;
     assert_eq!(cluster.stats.upstream_cx_max_duration_reached.get(), 1);
-    busy.release();
+    busy.release(time::Instant::now());
     assert_eq!(cluster.stats.upstream_cx_max_duration_reached.get(), 2);
     assert_eq!(cluster.stats.upstream_cx_active.get(), 0);
 }
@@ -293,7 +299,7 @@ async fn a_pool_without_connections_makes_room_for_another() {
         cluster.http1(&first, Priority::Default, &client(1)),
         listener1.accept()
     );
-    connection.unwrap().release();
+    connection.unwrap().release(time::Instant::now());
     let failure = cluster
         .http1(&second, Priority::Default, &client(1))
         .await
@@ -314,11 +320,11 @@ async fn a_host_that_leaves_drains_its_pool() {
     let cluster = build(&proto(address));
     let (busy, mut peer1) = connection(&cluster, &listener).await;
     let (idle, mut peer2) = connection(&cluster, &listener).await;
-    idle.release();
+    idle.release(time::Instant::now());
     cluster.update_hosts(Default::default());
     assert_eq!(peer2.read(&mut [0]).await.unwrap(), 0);
     assert_eq!(cluster.stats.upstream_cx_active.get(), 1);
-    busy.release();
+    busy.release(time::Instant::now());
     assert_eq!(peer1.read(&mut [0]).await.unwrap(), 0);
     assert!(cluster.pick(&mut LbContext::new()).is_none());
     assert_eq!(cluster.stats.upstream_cx_none_healthy.get(), 1);

@@ -48,7 +48,7 @@ async fn a_connection_is_for_the_client_that_it_names() {
         let mut peer = accepted.unwrap().0;
         let expected = format!("PROXY TCP4 127.0.0.1 127.0.0.1 {port} 80\r\n");
         assert_eq!(line(&mut peer, expected.len()).await, expected);
-        connection.unwrap().release();
+        connection.unwrap().release(time::Instant::now());
         peers.push(peer);
     }
     let again = cluster.http1(&host, Priority::Default, &client(1)).await;
