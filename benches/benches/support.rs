@@ -32,22 +32,7 @@ pub fn request_headers(authority: &str, path: &str) -> HeaderMap {
 
 pub fn connection_info() -> Arc<ConnectionInfo> {
     let address = Address::Ip(([127, 0, 0, 1], 1).into());
-    Arc::new(ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::UNIX_EPOCH,
-        start: tokio::time::Instant::now(),
-        local_address: address.clone(),
-        direct_local_address: address.clone(),
-        remote_address: address.clone(),
-        direct_remote_address: address,
-        listener: Arc::default(),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
-    })
+    Arc::new(ConnectionInfo::new(1, address.clone(), address))
 }
 
 pub fn new_stream() -> StreamInfo {

@@ -56,6 +56,26 @@ pub struct ConnectionState {
 }
 
 impl ConnectionInfo {
+    /// A connection that begins now, of which nothing is known but its ends.
+    pub fn new(id: u64, local: Address, remote: Address) -> Self {
+        Self {
+            id,
+            start_time: SystemTime::now(),
+            start: Instant::now(),
+            local_address: local.clone(),
+            direct_local_address: local,
+            remote_address: remote.clone(),
+            direct_remote_address: remote,
+            listener: Arc::default(),
+            filter_chain: None,
+            requested_server_name: None,
+            local_address_restored: false,
+            tls: None,
+            client_hello: ClientHelloFingerprints::default(),
+            state: None,
+        }
+    }
+
     /// What filters have left, to be added to.
     pub fn state_mut(&mut self) -> &mut ConnectionState {
         Arc::make_mut(self.state.get_or_insert_default())

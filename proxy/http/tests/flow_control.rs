@@ -16,7 +16,7 @@ use outrigger_upstream::BuildContext;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,22 +37,7 @@ fn proto<T: Message + Name + Default>(yaml: &str) -> T {
 
 fn connection_info() -> Arc<ConnectionInfo> {
     let address = Address::Ip(([127, 0, 0, 1], 1).into());
-    Arc::new(ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::now(),
-        start: tokio::time::Instant::now(),
-        local_address: address.clone(),
-        direct_local_address: address.clone(),
-        remote_address: address.clone(),
-        direct_remote_address: address,
-        listener: Arc::default(),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
-    })
+    Arc::new(ConnectionInfo::new(1, address.clone(), address))
 }
 
 /// A connection through a connection manager, the listener of its upstream, and what counts its stats.

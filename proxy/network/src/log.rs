@@ -178,22 +178,7 @@ mod tests {
     fn info() -> StreamInfo {
         let address = Address::Ip("127.0.0.1:1".parse().unwrap());
         let (start_time, start) = (SystemTime::now(), Instant::now());
-        let connection = ConnectionInfo {
-            id: 1,
-            start_time,
-            start,
-            local_address: address.clone(),
-            direct_local_address: address.clone(),
-            remote_address: address.clone(),
-            direct_remote_address: address,
-            listener: Arc::default(),
-            filter_chain: None,
-            requested_server_name: None,
-            local_address_restored: false,
-            tls: None,
-            client_hello: Default::default(),
-            state: None,
-        };
+        let connection = ConnectionInfo::new(1, address.clone(), address);
         StreamInfo::new(Arc::new(connection), start_time, start, 1)
     }
 

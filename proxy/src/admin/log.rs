@@ -26,23 +26,11 @@ pub struct Record {
 /// An accepted connection as its lines show it.
 pub fn connection(id: u64, local: Address, remote: Address) -> Arc<ConnectionInfo> {
     Arc::new(ConnectionInfo {
-        id,
-        start_time: SystemTime::now(),
-        start: Instant::now(),
-        local_address: local.clone(),
-        direct_local_address: local,
-        remote_address: remote.clone(),
-        direct_remote_address: remote,
         listener: Arc::new(ListenerInfo {
             name: "admin".into(),
             ..ListenerInfo::default()
         }),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
+        ..ConnectionInfo::new(id, local, remote)
     })
 }
 

@@ -197,30 +197,17 @@ mod tests {
     use super::*;
     use crate::inspect::proxy_header::{Inspection, inspect};
     use outrigger_core::stream_info::ConnectionState;
-    use std::{sync::Arc, time::SystemTime};
-    use tokio::time::Instant;
+    use std::sync::Arc;
 
     fn connection(source: &str, destination: &str, tlvs: &[(u8, &[u8])]) -> ConnectionInfo {
         let ends = [source, destination].map(|text| Address::Ip(text.parse().unwrap()));
         let [remote, local] = ends;
         ConnectionInfo {
-            id: 1,
-            start_time: SystemTime::now(),
-            start: Instant::now(),
-            local_address: local.clone(),
-            direct_local_address: local,
-            remote_address: remote.clone(),
-            direct_remote_address: remote,
-            listener: Arc::default(),
-            filter_chain: None,
-            requested_server_name: None,
-            local_address_restored: false,
-            tls: None,
-            client_hello: Default::default(),
             state: Some(Arc::new(ConnectionState {
                 proxy_protocol_tlvs: tlvs.iter().map(|(k, v)| (*k, (*v).into())).collect(),
                 ..Default::default()
             })),
+            ..ConnectionInfo::new(1, local, remote)
         }
     }
 

@@ -8,7 +8,6 @@ use crate::{
         ClusterInfo, ConnectionInfo, FilterChainInfo, FilterState, HostInfo, ListenerInfo,
         RouteInfo,
     },
-    tls_info::ClientHelloFingerprints,
 };
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use std::{
@@ -66,13 +65,7 @@ fn metadata() -> Metadata {
 
 pub(crate) fn connection() -> ConnectionInfo {
     ConnectionInfo {
-        id: 7,
         start_time: UNIX_EPOCH,
-        start: Instant::now(),
-        local_address: address("127.0.0.1:28131"),
-        direct_local_address: address("127.0.0.1:28131"),
-        remote_address: address("127.0.0.1:44482"),
-        direct_remote_address: address("127.0.0.1:44482"),
         listener: Arc::new(ListenerInfo {
             name: "lis".into(),
             metadata: metadata(),
@@ -82,11 +75,7 @@ pub(crate) fn connection() -> ConnectionInfo {
             name: "fc".into(),
             metadata: Metadata::default(),
         })),
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: ClientHelloFingerprints::default(),
-        state: None,
+        ..ConnectionInfo::new(7, address("127.0.0.1:28131"), address("127.0.0.1:44482"))
     }
 }
 

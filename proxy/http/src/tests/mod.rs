@@ -20,10 +20,7 @@ use envoy_api::{
 use outrigger_core::{Address, ConnectionInfo, Context};
 use outrigger_transport::Stream;
 use outrigger_upstream::{BuildContext, Cluster};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
@@ -181,22 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
 fn connection_info() -> Arc<ConnectionInfo> {
     let address = Address::Ip("127.0.0.1:1".parse().unwrap());
-    Arc::new(ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::UNIX_EPOCH,
-        start: time::Instant::now(),
-        local_address: address.clone(),
-        direct_local_address: address.clone(),
-        remote_address: address.clone(),
-        direct_remote_address: address,
-        listener: Arc::default(),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
-    })
+    Arc::new(ConnectionInfo::new(1, address.clone(), address))
 }
 
 /// Lets the connection manager and the sockets run until they have nothing left to do.

@@ -23,26 +23,12 @@ use envoy_api::{
     prost_types,
 };
 use outrigger_core::{Address, ConnectionInfo, Context};
-use std::time::SystemTime;
-use tokio::time::Instant;
 
 fn info(server_name: Option<&str>) -> StreamInfo {
     let address = Address::Ip("127.0.0.1:1".parse().unwrap());
     StreamInfo::of_connection(Arc::new(ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::now(),
-        start: Instant::now(),
-        local_address: address.clone(),
-        direct_local_address: address.clone(),
-        remote_address: address.clone(),
-        direct_remote_address: address,
-        listener: Arc::default(),
-        filter_chain: None,
         requested_server_name: server_name.map(Into::into),
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
+        ..ConnectionInfo::new(1, address.clone(), address)
     }))
 }
 

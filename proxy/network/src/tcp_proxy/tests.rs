@@ -16,7 +16,7 @@ use envoy_api::pb::envoy::{
 };
 use outrigger_core::{Address, ConfigError, ConnectionInfo};
 use outrigger_upstream::BuildContext;
-use std::{net::SocketAddr, time::SystemTime};
+use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -95,22 +95,7 @@ impl Setup {
         let (client, accepted) = tokio::join!(client, listener.accept());
         let (stream, peer) = accepted.unwrap();
         let local = Address::Ip(listener.local_addr().unwrap());
-        let connection = Arc::new(ConnectionInfo {
-            id: 1,
-            start_time: SystemTime::now(),
-            start: Instant::now(),
-            local_address: local.clone(),
-            direct_local_address: local,
-            remote_address: Address::Ip(peer),
-            direct_remote_address: Address::Ip(peer),
-            listener: Arc::default(),
-            filter_chain: None,
-            requested_server_name: None,
-            local_address_restored: false,
-            tls: None,
-            client_hello: Default::default(),
-            state: None,
-        });
+        let connection = Arc::new(ConnectionInfo::new(1, local, Address::Ip(peer)));
         let stats = proxy.stats.clone();
         let served = tokio::spawn(async move {
             let (start_time, start) = (connection.start_time, connection.start);

@@ -63,22 +63,7 @@ fn one_host(lines: &[&str]) -> String {
 pub(crate) fn info(stream_id: u64) -> StreamInfo {
     let address = Address::Ip("127.0.0.1:1".parse().unwrap());
     let now = tokio::time::Instant::now();
-    let connection = ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::UNIX_EPOCH,
-        start: now,
-        local_address: address.clone(),
-        direct_local_address: address.clone(),
-        remote_address: address.clone(),
-        direct_remote_address: address,
-        listener: Arc::default(),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
-    };
+    let connection = ConnectionInfo::new(1, address.clone(), address);
     StreamInfo::new(Arc::new(connection), SystemTime::UNIX_EPOCH, now, stream_id)
 }
 

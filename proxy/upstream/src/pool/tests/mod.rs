@@ -17,11 +17,7 @@ use envoy_api::pb::envoy::config::{
 };
 use outrigger_core::{Address, ConnectionInfo, Context};
 use socket2::{Domain, Socket, Type};
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -32,22 +28,7 @@ use tokio::{
 /// A downstream connection from this port.
 fn client(port: u16) -> ConnectionInfo {
     let address = |port| Address::Ip(SocketAddr::new([127, 0, 0, 1].into(), port));
-    ConnectionInfo {
-        id: 1,
-        start_time: SystemTime::now(),
-        start: time::Instant::now(),
-        local_address: address(80),
-        direct_local_address: address(80),
-        remote_address: address(port),
-        direct_remote_address: address(port),
-        listener: Arc::default(),
-        filter_chain: None,
-        requested_server_name: None,
-        local_address_restored: false,
-        tls: None,
-        client_hello: Default::default(),
-        state: None,
-    }
+    ConnectionInfo::new(1, address(80), address(port))
 }
 
 /// A STATIC cluster of one host.
