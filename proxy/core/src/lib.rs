@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod address;
 pub mod base64;
+pub mod connection_rate;
 pub mod context;
 pub mod data_source;
 pub mod drain;

@@ -3,29 +3,11 @@
 
 use super::Verdict;
 use envoy_api::pb::envoy::extensions::filters::listener::local_ratelimit::v3::LocalRateLimit as Proto;
-use outrigger_core::{
-    ConfigError, Context,
-    error::{ConfigResult, required},
-    runtime::RuntimeFlag,
-    stat_group,
-    token_bucket::{BucketConfig, TokenBucket},
-};
-use std::sync::Arc;
-
-stat_group! {
-    /// `listener_local_ratelimit.<stat_prefix>.`
-    pub struct LocalRateLimitStats {
-        counter rate_limited,
-    }
-}
+use outrigger_core::{ConfigError, Context, connection_rate::ConnectionRate};
 
 /// The compiled filter.
 #[derive(Debug)]
-pub struct LocalRateLimit {
-    stats: Arc<LocalRateLimitStats>,
-    bucket: TokenBucket,
-    enabled: Option<RuntimeFlag>,
-}
+pub struct LocalRateLimit(ConnectionRate);
 
 impl LocalRateLimit {
     pub fn compile(proto: &Proto, context: &Context) -> Result<Self, ConfigError> {
@@ -33,24 +15,20 @@ impl LocalRateLimit {
             let error = ConfigError::new("value length must be at least 1 characters");
             return Err(error.at("stat_prefix"));
         }
-        let bucket = required(proto.token_bucket.as_ref(), "token_bucket")?;
-        let prefix = format!("listener_local_ratelimit.{}.", proto.stat_prefix);
-        let enabled = proto.runtime_enabled.as_ref();
-        let enabled = enabled.map(|flag| RuntimeFlag::compile(flag, &context.runtime));
-        Ok(Self {
-            stats: context
-                .stats
-                .register(&prefix, LocalRateLimitStats::default()),
-            bucket: TokenBucket::new(BucketConfig::compile(bucket, "").at("token_bucket")?),
-            enabled: enabled.transpose().at("runtime_enabled")?,
-        })
+        let rate = ConnectionRate::compile(
+            proto.token_bucket.as_ref(),
+            proto.runtime_enabled.as_ref(),
+            "",
+            &format!("listener_local_ratelimit.{}.", proto.stat_prefix),
+            context,
+        );
+        rate.map(Self)
     }
 
     pub fn on_accept(&self) -> Verdict {
-        if self.enabled.as_ref().is_none_or(RuntimeFlag::get) && !self.bucket.consume() {
-            self.stats.rate_limited.inc();
-            return Verdict::Close;
+        match self.0.admits() {
+            true => Verdict::Continue,
+            false => Verdict::Close,
         }
-        Verdict::Continue
     }
 }
