@@ -7,7 +7,11 @@ use crate::{
     pool::http1::PoolParts,
     stats::{BreakerStats, HostStats, RemainingStats},
 };
-use outrigger_core::{Context, stats::Gauge};
+use outrigger_core::{
+    Context,
+    runtime::{Runtime, RuntimeDouble, RuntimeUint64},
+    stats::Gauge,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -63,15 +67,24 @@ pub struct RetryBudget {
     pub min_concurrency: u64,
 }
 
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            percent: 20.0,
+            min_concurrency: 3,
+        }
+    }
+}
+
 /// One limited quantity.
 #[derive(Debug)]
 pub(crate) struct Resource {
-    max: u64,
+    max: RuntimeUint64,
     current: AtomicU64,
 }
 
 impl Resource {
-    fn new(max: u64) -> Self {
+    fn new(max: RuntimeUint64) -> Self {
         Self {
             max,
             current: AtomicU64::new(0),
@@ -83,7 +96,7 @@ impl Resource {
     }
 
     pub(crate) fn can_create(&self) -> bool {
-        self.current() < self.max
+        self.current() < self.max.get()
     }
 
     fn inc(&self, open: &Gauge, remaining: Option<&Gauge>) {
@@ -98,13 +111,47 @@ impl Resource {
 
     /// Reads before it writes: the gauges change rarely, and a store by every worker would make them fight for the line.
     fn report(&self, now: u64, open: &Gauge, remaining: Option<&Gauge>) {
-        let state = u64::from(now >= self.max);
+        let max = self.max.get();
+        let state = u64::from(now >= max);
         if open.get() != state || !open.used() {
             open.set(state);
         }
         if let Some(remaining) = remaining {
-            remaining.set(self.max.saturating_sub(now));
+            remaining.set(max.saturating_sub(now));
         }
+    }
+}
+
+/// The retry budget of the configuration, and the keys that change it or make one where there is none.
+#[derive(Debug)]
+struct Budget {
+    configured: Option<RetryBudget>,
+    percent: RuntimeDouble,
+    min_concurrency: RuntimeUint64,
+}
+
+impl Budget {
+    fn new(configured: Option<RetryBudget>, keys: &str, runtime: &Runtime) -> Self {
+        let default = configured.unwrap_or_default();
+        let key = |name| format!("{keys}retry_budget.{name}");
+        let (percent, min) = (key("budget_percent"), key("min_retry_concurrency"));
+        Self {
+            configured,
+            percent: RuntimeDouble::new(default.percent, &percent, runtime),
+            min_concurrency: RuntimeUint64::new(default.min_concurrency, &min, runtime),
+        }
+    }
+
+    /// The budget of now.
+    fn get(&self) -> Option<RetryBudget> {
+        let (percent, min) = (self.percent.overridden(), self.min_concurrency.overridden());
+        if percent.is_none() && min.is_none() {
+            return self.configured;
+        }
+        Some(RetryBudget {
+            percent: self.percent.get(),
+            min_concurrency: self.min_concurrency.get(),
+        })
     }
 }
 
@@ -117,6 +164,7 @@ pub struct ResourceManager {
     pub(crate) pending: Resource,
     pub(crate) requests: Resource,
     retries: Resource,
+    budget: Budget,
     pools: Resource,
     stats: Arc<BreakerStats>,
     remaining: Option<Arc<RemainingStats>>,
@@ -137,7 +185,8 @@ macro_rules! resource {
 }
 
 impl ResourceManager {
-    fn new(thresholds: Thresholds, prefix: &str, context: &Context) -> Self {
+    /// `prefix` is that of the stats, `keys` that of the runtime keys; both with their dots.
+    fn new(thresholds: Thresholds, prefix: &str, keys: &str, context: &Context) -> Self {
         let stats: Arc<BreakerStats> = context.stats.register(prefix, BreakerStats::default());
         let remaining = thresholds.track_remaining.then(|| {
             let stats = context.stats.register(prefix, RemainingStats::default());
@@ -150,13 +199,17 @@ impl ResourceManager {
             stats.remaining_rq.set(thresholds.max_requests);
             stats
         });
+        let runtime = &context.runtime;
+        let resource =
+            |max, name| Resource::new(RuntimeUint64::new(max, &format!("{keys}{name}"), runtime));
         Self {
-            connections: Resource::new(thresholds.max_connections),
+            connections: resource(thresholds.max_connections, "max_connections"),
             max_connections_per_host: thresholds.max_connections_per_host,
-            pending: Resource::new(thresholds.max_pending_requests),
-            requests: Resource::new(thresholds.max_requests),
-            retries: Resource::new(thresholds.max_retries),
-            pools: Resource::new(thresholds.max_connection_pools),
+            pending: resource(thresholds.max_pending_requests, "max_pending_requests"),
+            requests: resource(thresholds.max_requests, "max_requests"),
+            retries: resource(thresholds.max_retries, "max_retries"),
+            budget: Budget::new(thresholds.retry_budget, keys, runtime),
+            pools: resource(thresholds.max_connection_pools, "max_connection_pools"),
             thresholds,
             stats,
             remaining,
@@ -204,18 +257,27 @@ impl ResourceManager {
         self.connections.current()
     }
 
-    pub fn thresholds(&self) -> &Thresholds {
-        &self.thresholds
+    /// The limits of now: the runtime may change them, and a retry budget moves with the load.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            max_connections: self.connections.max.get(),
+            max_pending_requests: self.pending.max.get(),
+            max_requests: self.requests.max.get(),
+            max_retries: self.max_retries(),
+            max_connection_pools: self.pools.max.get(),
+            retry_budget: self.budget.get(),
+            ..self.thresholds
+        }
     }
 
     fn max_retries(&self) -> u64 {
-        match self.thresholds.retry_budget {
+        match self.budget.get() {
             // Envoy truncates the share of active and pending requests.
             Some(budget) => {
                 let active = self.requests.current() + self.pending.current();
                 ((active as f64 * budget.percent / 100.0) as u64).max(budget.min_concurrency)
             }
-            None => self.thresholds.max_retries,
+            None => self.retries.max.get(),
         }
     }
 
@@ -223,7 +285,7 @@ impl ResourceManager {
         let max = self.max_retries();
         self.stats.rq_retry_open.set(u64::from(now >= max));
         // Envoy does not report the rest of a budget, which moves with the load.
-        if let (Some(remaining), None) = (&self.remaining, self.thresholds.retry_budget) {
+        if let (Some(remaining), None) = (&self.remaining, self.budget.get()) {
             remaining.remaining_retries.set(max.saturating_sub(now));
         }
     }
@@ -246,12 +308,19 @@ impl Priority {
 }
 
 impl CircuitBreakers {
-    /// `prefix` is the cluster's, with its dot.
-    pub fn new(default: Thresholds, high: Thresholds, prefix: &str, context: &Context) -> Self {
+    /// Of the cluster `cluster`; `prefix` is that of its stats, with its dot.
+    pub fn new(
+        cluster: &str,
+        default: Thresholds,
+        high: Thresholds,
+        prefix: &str,
+        context: &Context,
+    ) -> Self {
         let new = |thresholds, name| {
             Arc::new(ResourceManager::new(
                 thresholds,
                 &format!("{prefix}circuit_breakers.{name}."),
+                &format!("circuit_breakers.{cluster}.{name}."),
                 context,
             ))
         };
@@ -386,10 +455,47 @@ impl Drop for PendingPermit {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use envoy_api::pb::envoy::config::bootstrap::v3::{
+        LayeredRuntime, RuntimeLayer,
+        runtime_layer::{AdminLayer, LayerSpecifier},
+    };
 
     fn breakers(thresholds: Thresholds) -> CircuitBreakers {
         let context = Context::default();
-        CircuitBreakers::new(thresholds, Thresholds::default(), "cluster.c.", &context)
+        CircuitBreakers::new("c", thresholds, Default::default(), "cluster.c.", &context)
+    }
+
+    #[test]
+    fn the_runtime_has_the_last_word() {
+        let values = [
+            ("circuit_breakers.c.high.max_requests", "0"),
+            ("circuit_breakers.c.high.max_retries", "7"),
+            (
+                "circuit_breakers.c.default.retry_budget.budget_percent",
+                "50",
+            ),
+        ];
+        let mut context = Context::default();
+        let layer = RuntimeLayer {
+            name: "admin".into(),
+            layer_specifier: Some(LayerSpecifier::AdminLayer(AdminLayer {})),
+        };
+        let layers = LayeredRuntime {
+            layers: vec![layer],
+        };
+        let runtime = Runtime::compile(Some(&layers), "", &context.stats).unwrap();
+        context.runtime = Arc::new(runtime);
+        context.runtime.modify(values).unwrap();
+        let none = Thresholds::default();
+        let breakers = CircuitBreakers::new("c", none, none, "cluster.c.", &context);
+        let high = breakers.of(Priority::High);
+        assert!(RequestPermit::acquire(high).is_err());
+        assert_eq!(high.thresholds().max_retries, 7);
+        let default = breakers.of(Priority::Default);
+        let _load: Vec<_> = (0..10)
+            .map(|_| RequestPermit::acquire(default).unwrap())
+            .collect();
+        assert_eq!(default.thresholds().max_retries, 5);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Cluster {
     concurrency: usize,
     /// `upstream.maintenance_mode.<cluster>`: percentage of the requests that are turned away.
     maintenance: RuntimeUint32,
+    /// `upstream.healthy_panic_threshold`, for all clusters; asked whenever the hosts change, as in Envoy.
+    panic_threshold: RuntimeUint32,
     /// The tasks that find its hosts; they end with it.
     discovery: Mutex<JoinSet<()>>,
     /// It came from the control plane: `added_via_api`.
@@ -44,6 +46,7 @@ impl Cluster {
         // A static cluster never warms, and Envoy says so.
         stats.warming_state.set(0);
         let breakers = CircuitBreakers::new(
+            &info.name,
             config.thresholds_default,
             config.thresholds_high,
             &prefix,
@@ -56,10 +59,12 @@ impl Cluster {
             context.concurrency,
             &stats,
         );
+        let panic_threshold = "upstream.healthy_panic_threshold";
         let maintenance = format!("upstream.maintenance_mode.{}", info.name);
         Self {
             info: Arc::new(info),
             maintenance: RuntimeUint32::new(0, &maintenance, &context.runtime),
+            panic_threshold: RuntimeUint32::new(0, panic_threshold, &context.runtime),
             responses: context.stats.register(&prefix, ResponseStats::default()),
             codecs: context.stats.register(&prefix, CodecStats::default()),
             config: Arc::new(config),
@@ -87,10 +92,14 @@ impl Cluster {
             self.stats.max_host_weight.set(max.into());
         }
         let previous = self.hosts.load_full();
+        let mut lb = self.config.lb;
+        if let Some(threshold) = self.panic_threshold.overridden() {
+            lb.healthy_panic_threshold = threshold.into();
+        }
         let set = HostSet::build(
             assignment,
             Some(&previous),
-            &self.config.lb,
+            &lb,
             self.concurrency,
             &self.stats,
         );

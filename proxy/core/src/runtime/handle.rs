@@ -51,7 +51,13 @@ macro_rules! handle {
             /// The value of now where the default is one of the moment.
             #[inline]
             pub fn get_or(&self, default: $type) -> $type {
-                self.key.read($read).unwrap_or(default)
+                self.overridden().unwrap_or(default)
+            }
+
+            /// The value that the key has now, if it has one.
+            #[inline]
+            pub fn overridden(&self) -> Option<$type> {
+                self.key.read($read)
             }
         }
     };

@@ -167,13 +167,14 @@ impl Forwarding {
     }
 
     #[cold]
-    fn not_connected(&self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
+    fn not_connected(&mut self, stream: &mut ActiveStream<'_>, failure: PoolFailure) -> AttemptEnd {
         let begin = stream.info.timing.upstream_connect_begin;
         let waited = begin.map(|begin| stream.info.elapsed().saturating_sub(begin));
         stream.info.upstream.pool_ready = waited;
         if failure.host.is_none() {
-            // The request could not even wait for the host.
+            // The request could not even wait for the host, which is not to blame.
             stream.info.upstream.host = None;
+            self.host = None;
         }
         let in_its_words = failure.reason.clone();
         let reason = ResetReason::from(failure);

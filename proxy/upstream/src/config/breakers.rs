@@ -60,9 +60,10 @@ fn one(proto: &circuit_breakers::Thresholds) -> Result<Thresholds, ConfigError> 
                     .at("budget_interval")
                     .at("retry_budget"));
             }
+            let default = RetryBudget::default();
             Some(RetryBudget {
-                percent: budget.budget_percent.map_or(20.0, |p| p.value),
-                min_concurrency: or(budget.min_retry_concurrency, 3),
+                percent: budget.budget_percent.map_or(default.percent, |p| p.value),
+                min_concurrency: or(budget.min_retry_concurrency, default.min_concurrency),
             })
         }
     };
