@@ -2,21 +2,38 @@
 //! to them.
 
 use super::{Decision, FilterContext, FilterState, Instance, Pause};
-use crate::{local_reply::LocalReply, stream::ActiveStream};
+use crate::{local_reply::LocalReply, stats::TracingStats, stream::ActiveStream};
 use envoy_api::pb::envoy::extensions::filters::http::health_check::v3::HealthCheck as Proto;
 use outrigger_core::{
     ConfigError, HeaderId, ResponseFlag, Slot,
     error::{ConfigResult, required},
     matcher::HeaderMatchers,
+    stat_group,
 };
 use outrigger_upstream::Cluster;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+stat_group! {
+    /// `http.<stat_prefix>.health_check.`: of the answers that the filter gives itself.
+    pub struct HealthCheckStats {
+        counter request_total,
+        counter ok,
+        counter failed,
+        counter cached_response,
+        counter degraded,
+        counter failed_cluster_not_found,
+        counter failed_cluster_empty,
+        counter failed_cluster_unhealthy,
+    }
+}
+
 /// The filter.
 #[derive(Debug)]
 pub struct HealthCheck {
+    stats: Arc<HealthCheckStats>,
+    tracing_stats: Arc<TracingStats>,
     pass_through: bool,
     headers: HeaderMatchers,
     /// With the least percentage of hosts that must be well.
@@ -78,6 +95,8 @@ impl HealthCheck {
             (context.build.clusters.slot(name), percent.value as u64)
         });
         Ok(Self {
+            stats: context.stats("health_check.", HealthCheckStats::default()),
+            tracing_stats: context.stats("tracing.", TracingStats::default()),
             pass_through,
             headers: HeaderMatchers::compile(&proto.headers).at("headers")?,
             clusters: clusters.collect(),
@@ -95,6 +114,8 @@ impl HealthCheck {
             return Decision::Continue;
         }
         stream.info.health_check = true;
+        // Envoy counts them as what is not traced, with tracing or without.
+        self.tracing_stats.health_check.inc();
         let states = &mut stream.messages.filters;
         states.set(at.place, FilterState::HealthCheck);
         let remembers = self
@@ -116,38 +137,58 @@ impl HealthCheck {
     }
 
     fn answer(&self, stream: &ActiveStream<'_>) -> LocalReply {
+        self.stats.request_total.inc();
         if has_failed(stream) {
-            return unwell("health_check_failed");
+            return self.unwell("health_check_failed");
         }
         if let Some(last) = self.cache.as_ref().and_then(Cache::get) {
-            let mut reply = LocalReply::new(last.code, "", "health_check_cached");
-            if !(200..300).contains(&last.code) {
-                reply = reply.flag(ResponseFlag::FailedLocalHealthCheck);
-            }
-            return match last.degraded {
-                true => reply.header(HeaderId::EnvoyDegraded, &b""[..]),
-                false => reply,
-            };
+            return self.remembered(last);
         }
         for (slot, least) in &self.clusters {
             let Some(cluster) = slot.load_full() else {
-                return unwell("health_check_failed_no_cluster_found");
+                self.stats.failed_cluster_not_found.inc();
+                return self.unwell("health_check_failed_no_cluster_found");
             };
             let stats = &cluster.stats;
             let total = stats.membership_total.get();
             let well = stats.membership_healthy.get() + stats.membership_degraded.get();
             if total == 0 && *least > 0 {
-                return unwell("health_check_failed_cluster_empty");
+                self.stats.failed_cluster_empty.inc();
+                return self.unwell("health_check_failed_cluster_empty");
             }
             if 100 * well < total * least {
-                return unwell("health_check_failed_cluster_unhealthy");
+                self.stats.failed_cluster_unhealthy.inc();
+                return self.unwell("health_check_failed_cluster_unhealthy");
             }
         }
+        self.stats.ok.inc();
         let details = match self.clusters.is_empty() {
             true => "health_check_ok",
             false => "health_check_ok_cluster_healthy",
         };
         LocalReply::new(200, "", details)
+    }
+
+    /// What the upstream has said.
+    fn remembered(&self, last: Remembered) -> LocalReply {
+        self.stats.cached_response.inc();
+        let mut reply = LocalReply::new(last.code, "", "health_check_cached");
+        if (200..300).contains(&last.code) {
+            self.stats.ok.inc();
+        } else {
+            self.stats.failed.inc();
+            reply = reply.flag(ResponseFlag::FailedLocalHealthCheck);
+        }
+        if !last.degraded {
+            return reply;
+        }
+        self.stats.degraded.inc();
+        reply.header(HeaderId::EnvoyDegraded, &b""[..])
+    }
+
+    fn unwell(&self, details: &'static str) -> LocalReply {
+        self.stats.failed.inc();
+        LocalReply::new(503, "", details).flag(ResponseFlag::FailedLocalHealthCheck)
     }
 
     pub(crate) fn encode_headers(&self, at: &Instance, stream: &mut ActiveStream<'_>) {
@@ -168,10 +209,6 @@ impl HealthCheck {
             messages.response.set(id, b"true");
         }
     }
-}
-
-fn unwell(details: &'static str) -> LocalReply {
-    LocalReply::new(503, "", details).flag(ResponseFlag::FailedLocalHealthCheck)
 }
 
 /// `/healthcheck/fail`

@@ -85,6 +85,10 @@ pub(super) const DEFAULTS: &[(&str, Rule)] = &[
     ),
     ("envoy.ext_authz_prefix", Tokens("cluster.*.ext_authz.$.**")),
     ("envoy.ext_authz_prefix", Tokens("http.*.ext_authz.$.**")),
+    (
+        "envoy.rbac_http_prefix",
+        RegexUnless(r"^http\.<TAG_VALUE>\.rbac\.((<TAG_VALUE>)\.).*?", "policy"),
+    ),
     ("envoy.http_conn_manager_prefix", Tokens("http.$.**")),
     (
         "envoy.worker_id",
@@ -133,10 +137,6 @@ pub(super) const DEFAULTS: &[(&str, Rule)] = &[
         ),
     ),
     ("envoy.rbac_prefix", Tokens("$.rbac.**")),
-    (
-        "envoy.rbac_http_prefix",
-        RegexUnless(r"^http\.<TAG_VALUE>\.rbac\.((<TAG_VALUE>)\.).*?", "policy"),
-    ),
     (
         "envoy.proxy_protocol_prefix",
         RegexUnless(r"^proxy_proto\.((<TAG_VALUE>)\.).+$", "versions"),
