@@ -11,7 +11,8 @@ use crate::{
 };
 use h2::Reason;
 use outrigger_upstream::stats::Http2Stats;
-use tokio::time::Instant;
+use std::{future::poll_fn, task::Poll};
+use tokio::{task::yield_now, time::Instant};
 
 /// How a stream ended.
 pub(super) struct StreamEnd {
@@ -65,6 +66,11 @@ pub(super) async fn run(
             stats.tx_reset.inc();
             if stream.is_flushing() {
                 stats.tx_flush_timeout.inc();
+            }
+            if answered {
+                // A reset drops what the connection has not written yet, and the client is to get as much as there is.
+                let _ = poll_fn(|cx| Poll::Ready(stream.poll_flush(cx))).await;
+                yield_now().await;
             }
             match malformed {
                 true => stream.reset(Reason::PROTOCOL_ERROR),

@@ -14,6 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
+use http::StatusCode;
 use outrigger_core::{HeaderId, HeaderMap};
 use outrigger_upstream::{Http2Stream, UpstreamConnectionInfo, is_flood};
 use std::{
@@ -104,19 +105,23 @@ impl ClientStream {
                 self.lease.codec_stats().rx_reset.inc();
                 ExchangeError::Reset
             }
-            Some(_) if error.is_library() => {
-                stats.upstream_rq_tx_reset.inc();
-                if !self.settings.stream_errors {
-                    self.lease.retire();
-                }
-                ExchangeError::Protocol(CodecError::malformed("HTTP/2 protocol error"))
-            }
+            Some(_) if error.is_library() => self.violate(),
             None if is_flood(error) => {
                 stats.upstream_rq_tx_reset.inc();
                 ExchangeError::Protocol(CodecError::malformed("HTTP/2 flood"))
             }
             _ => ExchangeError::Terminated,
         }
+    }
+
+    /// The upstream has broken the protocol.
+    fn violate(&mut self) -> ExchangeError {
+        self.failed = true;
+        self.lease.stats().upstream_rq_tx_reset.inc();
+        if !self.settings.stream_errors {
+            self.lease.retire();
+        }
+        ExchangeError::Protocol(CodecError::malformed("HTTP/2 protocol error"))
     }
 
     /// Notes a failure within the body: one that the codec has found there costs the stream alone.
@@ -208,6 +213,11 @@ impl ClientStream {
         headers: &mut HeaderMap,
     ) -> Result<ResponseHead, ExchangeError> {
         headers.clear();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // HTTP/2 knows no such answer (RFC 9113, 8.6), and to a client of HTTP/1 it would be the end of its requests.
+            self.reset(Reason::PROTOCOL_ERROR);
+            return Err(self.violate());
+        }
         let Ok(head) = read_response(parts, &self.settings, self.upgrade.as_deref(), headers)
         else {
             self.failed = true;
