@@ -92,6 +92,13 @@ impl HttpConnectionManager {
             }
         };
         let common = proto.common_http_protocol_options.unwrap_or_default();
+        if common.max_response_headers_kb.is_some() {
+            return Err(ConfigError::new(
+                "Error: max_response_headers_kb cannot be set on http_connection_manager.",
+            ))
+            .at("max_response_headers_kb")
+            .at("common_http_protocol_options");
+        }
         require_uuid(proto.request_id_extension.as_ref()).at("request_id_extension")?;
         let http1 = Http1Settings::downstream(
             proto.http_protocol_options.as_ref(),
@@ -161,7 +168,7 @@ impl HttpConnectionManager {
                 .or(proto.stream_error_on_invalid_http_message)
                 .unwrap_or(false),
             http1: Arc::new(http1),
-            path: path_options(proto, build),
+            path: path_options(proto, build)?,
             early_mutations: early_mutations(proto)?,
             proxy_100_continue: proto.proxy_100_continue,
             buffer_limit: listener.buffer_limit as usize,
@@ -286,6 +293,8 @@ fn request_headers(
         xff_num_trusted_hops: proto.xff_num_trusted_hops as usize,
         original_ip: original_ip::compile(proto)?,
         skip_xff_append: proto.skip_xff_append,
+        forwards_client_cert: proto.forward_client_cert_details()
+            == hcm::ForwardClientCertDetails::AlwaysForwardOnly,
         append_x_forwarded_port: proto.append_x_forwarded_port,
         https_ports: proto
             .forward_proto_config
@@ -328,23 +337,30 @@ fn scheme(proto: &Proto) -> Result<Option<&'static str>, ConfigError> {
     }
 }
 
-fn path_options(proto: &Proto, build: &BuildContext) -> PathOptions {
-    PathOptions {
+fn path_options(proto: &Proto, build: &BuildContext) -> Result<PathOptions, ConfigError> {
+    let strip_any_host_port = matches!(
+        proto.strip_port_mode,
+        Some(hcm::StripPortMode::StripAnyHostPort(true))
+    );
+    if proto.strip_matching_host_port && strip_any_host_port {
+        return Err(ConfigError::new(
+            "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.",
+        )
+        .at("strip_any_host_port"));
+    }
+    Ok(PathOptions {
         normalize: proto.normalize_path.unwrap_or(false),
         merge_slashes: proto.merge_slashes,
         escaped_slashes: proto.path_with_escaped_slashes_action(),
         strip_matching_host_port: proto.strip_matching_host_port,
-        strip_any_host_port: matches!(
-            proto.strip_port_mode,
-            Some(hcm::StripPortMode::StripAnyHostPort(true))
-        ),
+        strip_any_host_port,
         strip_trailing_host_dot: proto.strip_trailing_host_dot,
         reject_fragment: RuntimeFlag::new(
             true,
             "envoy.reloadable_features.http_reject_path_with_fragment",
             &build.context.runtime,
         ),
-    }
+    })
 }
 
 /// `early_header_mutation_extensions`: of the one kind that there is.

@@ -59,7 +59,7 @@ const FIELDS: &[Message] = &[
             ("generate_request_id", USED),
             ("preserve_external_request_id", USED),
             ("always_set_request_id_in_response", USED),
-            ("forward_client_cert_details", Ignored(NO_TLS)),
+            ("forward_client_cert_details", USED),
             ("set_current_client_cert_details", Ignored(NO_TLS)),
             ("forward_client_cert_matcher", Rejected(LATER)),
             ("proxy_100_continue", USED),
@@ -190,7 +190,10 @@ const FIELDS: &[Message] = &[
     Message {
         name: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
         fields: &[
-            ("pack_trace_reason", Rejected(LATER)),
+            (
+                "pack_trace_reason",
+                Ignored("there is no tracing in this version"),
+            ),
             (
                 "use_request_id_for_trace_sampling",
                 Ignored("there is no tracing in this version"),

@@ -229,11 +229,11 @@ pub(crate) fn grpc_status(code: u16) -> u32 {
     }
 }
 
-/// `grpc-message` keeps printable ASCII but `%`.
+/// `grpc-message` keeps printable ASCII but `%` and `~`.
 pub(crate) fn percent_encode(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     for &byte in message {
-        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+        if (b' '..b'~').contains(&byte) && byte != b'%' {
             out.push(byte);
         } else {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());

@@ -25,6 +25,9 @@ pub struct RequestHeaderConfig {
     /// In place of `x-forwarded-for`, if there are any.
     pub original_ip: Box<[Detector]>,
     pub skip_xff_append: bool,
+    /// `forward_client_cert_details: ALWAYS_FORWARD_ONLY`. All other ways come to the same without TLS: what a client says of
+    /// its certificate is no news.
+    pub forwards_client_cert: bool,
     pub append_x_forwarded_port: bool,
     /// `forward_proto_config`: the ports of a PROXY header's destination that mean `https`. All others mean `http` anyway.
     pub https_ports: Box<[u32]>,
@@ -180,7 +183,9 @@ pub fn mutate(
     }
     set_request_id(headers, config, edge);
     // Without a client certificate there is nothing to forward, and a client's own claim is never trusted.
-    headers.remove(HeaderId::ForwardedClientCert);
+    if !config.forwards_client_cert {
+        headers.remove(HeaderId::ForwardedClientCert);
+    }
     Ok(Origin {
         remote_address,
         internal,
@@ -323,28 +328,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use envoy_api::pb::envoy::config::core::v3::CidrRange;
-    use outrigger_core::stream_info::ListenerInfo;
-    use std::time::SystemTime;
 
     fn connection(remote: &str) -> ConnectionInfo {
         let local: Address = "10.0.0.1:8080".parse::<SocketAddr>().unwrap().into();
         let remote: Address = remote.parse::<SocketAddr>().unwrap().into();
-        ConnectionInfo {
-            id: 1,
-            start_time: SystemTime::UNIX_EPOCH,
-            start: tokio::time::Instant::now(),
-            local_address: local.clone(),
-            direct_local_address: local,
-            remote_address: remote.clone(),
-            direct_remote_address: remote,
-            listener: Arc::new(ListenerInfo::default()),
-            filter_chain: None,
-            requested_server_name: None,
-            local_address_restored: false,
-            client_hello: Default::default(),
-            state: None,
-            tls: None,
-        }
+        ConnectionInfo::new(1, local, remote)
     }
 
     fn run(

@@ -1,11 +1,12 @@
 //! The fate of every field of the network filters' messages.
 
 use outrigger_core::field::{
-    Fate::{Ignored, Rejected},
+    Fate::{self, Ignored, Rejected},
     Message, USED,
 };
 
-const SUBSETS: &str = "load balancer subsets are not supported";
+const SUBSETS: Fate =
+    Ignored("only subset load balancing reads it, and clusters with subsets are refused");
 
 /// All network filters but the HTTP connection manager.
 pub const FIELDS: &[Message] = &[
@@ -67,7 +68,7 @@ pub const FIELDS: &[Message] = &[
             ("cluster", USED),
             ("weighted_clusters", USED),
             ("on_demand", Rejected("clusters are not fetched on demand")),
-            ("metadata_match", Rejected(SUBSETS)),
+            ("metadata_match", SUBSETS),
             ("idle_timeout", USED),
             (
                 "downstream_idle_timeout",
@@ -89,7 +90,7 @@ pub const FIELDS: &[Message] = &[
             ("access_log_options", USED),
             (
                 "proxy_protocol_tlvs",
-                Rejected("the upstream PROXY protocol is not supported"),
+                Rejected("TLVs are those of the cluster and of the client"),
             ),
             (
                 "proxy_protocol_tlv_merge_policy",
@@ -153,7 +154,7 @@ pub const FIELDS: &[Message] = &[
         fields: &[
             ("name", USED),
             ("weight", USED),
-            ("metadata_match", Rejected(SUBSETS)),
+            ("metadata_match", SUBSETS),
         ],
     },
 ];

@@ -106,8 +106,8 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.extensions.filters.http.set_metadata.v3.Config",
         fields: &[
-            ("metadata_namespace", Rejected("use metadata")),
-            ("value", Rejected("use metadata")),
+            ("metadata_namespace", USED),
+            ("value", USED),
             ("metadata", USED),
         ],
     },

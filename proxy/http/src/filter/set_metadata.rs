@@ -33,14 +33,23 @@ struct Entry {
 }
 
 impl SetMetadata {
+    #[allow(deprecated)]
     pub fn compile(proto: &Proto, context: &FilterContext<'_>) -> Self {
-        let entries = proto.metadata.iter().map(|entry| Entry {
-            namespace: entry.metadata_namespace.as_str().into(),
-            value: Arc::new(entry.value.clone().unwrap_or_default()),
-            overwrite: entry.allow_overwrite,
-        });
+        let entry = |namespace: &str, value: &Option<Struct>, overwrite| Entry {
+            namespace: namespace.into(),
+            value: Arc::new(value.clone().unwrap_or_default()),
+            overwrite,
+        };
+        let entries = proto.metadata.iter();
+        let entries = entries.map(|e| entry(&e.metadata_namespace, &e.value, e.allow_overwrite));
+        // The older form, which always adds to what is there.
+        let older = proto
+            .value
+            .as_ref()
+            .filter(|_| !proto.metadata_namespace.is_empty());
+        let older = older.map(|_| entry(&proto.metadata_namespace, &proto.value, true));
         Self {
-            entries: entries.collect(),
+            entries: older.into_iter().chain(entries).collect(),
             stats: context.stats("set_metadata.", SetMetadataStats::default()),
         }
     }

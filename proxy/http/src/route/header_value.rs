@@ -1,5 +1,6 @@
 //! The value of a header that configuration adds: fixed bytes, or a format string rendered per request.
 
+use super::obsolete_format::translate;
 use outrigger_core::{
     ConfigError,
     formatter::{FormatContext, Formatter},
@@ -21,7 +22,7 @@ impl HeaderValue {
 
     /// A format string in which a missing value prints nothing.
     pub(super) fn compile(text: &str) -> Result<Self, ConfigError> {
-        Formatter::compile_header(text).map(Self::new)
+        Formatter::compile_header(&translate(text)).map(Self::new)
     }
 
     /// A format string in which a missing value prints `-`, as in logs.

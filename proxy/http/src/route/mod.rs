@@ -16,6 +16,7 @@ pub mod header_mutation;
 mod header_value;
 mod match_tree;
 mod matcher;
+mod obsolete_format;
 mod path;
 mod path_template;
 pub mod per_filter;
