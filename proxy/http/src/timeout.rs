@@ -5,7 +5,10 @@ use std::{
     pin::Pin,
     task::{Context, Poll, Waker},
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// Fires at the earliest of whatever deadlines its user asks about.
 #[derive(Debug, Default)]
@@ -39,7 +42,8 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
-        self.waker = Some(cx.waker().clone());
+        // A task that has to yield was not heard.
+        self.waker = coop::has_budget_remaining().then(|| cx.waker().clone());
         Poll::Pending
     }
 }

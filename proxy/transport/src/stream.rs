@@ -17,6 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
+    task::coop,
 };
 
 /// An established connection. TLS becomes a further variant.
@@ -124,9 +125,13 @@ impl ReadWatch {
         self.asked && self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker()))
     }
 
-    /// A read was pending: the socket holds the waker of `cx` now.
+    /// A read has just been pending: the socket holds the waker of `cx` now, unless tokio wanted the task to yield
+    /// before it came to that.
     #[inline]
     pub fn asked(&mut self, cx: &Context<'_>) {
+        if !coop::has_budget_remaining() {
+            return;
+        }
         self.asked = true;
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -250,6 +255,28 @@ mod tests {
         drop(a);
         poll_fn(|cx| b.poll_read_ready(cx)).await.unwrap();
         assert!(!b.is_quiet());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_has_to_yield_has_not_asked() {
+        let (mut a, b) = pair().await;
+        let mut watch = ReadWatch::default();
+        poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                assert!(
+                    coop::poll_proceed(cx)
+                        .map(|spent| spent.made_progress())
+                        .is_ready()
+                );
+            }
+            assert!(b.poll_read_ready(cx).is_pending());
+            watch.asked(cx);
+            assert!(!watch.is_asleep(&b, cx));
+            Poll::Ready(())
+        })
+        .await;
+        a.write_all(b"x").await.unwrap();
+        poll_fn(|cx| b.poll_read_ready(cx)).await.unwrap();
     }
 
     #[tokio::test]
