@@ -10,7 +10,7 @@ use crate::{
     codec::{
         Codec,
         h2::{
-            Http2Settings, ServerIo, ServerStream, Signals, Violation,
+            Http2Settings, ServerIo, ServerStream, Signals, Violation, Wire,
             server::{CODEC_ERROR, Ending},
         },
     },
@@ -27,6 +27,7 @@ use outrigger_core::{
     runtime::{Runtime, RuntimeUint64},
 };
 use outrigger_upstream::{frames, stats::Http2Stats};
+use parking_lot::Mutex;
 use std::{
     future::poll_fn,
     sync::Arc,
@@ -108,6 +109,7 @@ struct Http2Connection<'a> {
     stats: Arc<Http2Stats>,
     signals: Arc<Signals>,
     codec: h2::server::Connection<ServerIo<'a>, Bytes>,
+    io: ServerIo<'a>,
     streams: JoinSet<StreamEnd>,
     timer: Timer,
     /// When the last stream ended.
@@ -151,21 +153,22 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
     let stats = hcm.http2_stats.get().clone();
     stats.nghttp2_downstream_connections.inc();
     let signals = Arc::new(Signals::default());
-    let io = ServerIo::new(
+    let wire = Mutex::new(Wire::new(
         socket,
         hcm.stats.clone(),
         &mut connection.reported,
         signals.clone(),
         settings.options.frames,
         settings.stream_errors,
-    );
+    ));
+    let io = ServerIo::new(&wire);
     let builder = settings.server(hcm.buffer_limit);
     let end = match handshake(&builder, io, hcm.timeouts.connection_idle).await {
         Ok(codec) => {
-            let mut served = Http2Connection::new(hcm.clone(), info, settings, stats, codec);
+            let mut served = Http2Connection::new(hcm.clone(), info, settings, stats, codec, io);
             served.signals = signals;
             served.duration_deadline = duration_deadline;
-            let end = poll_fn(|cx| served.poll(cx)).await;
+            let end = poll_fn(|cx| served.poll_and_send(cx)).await;
             let ended_by_head = matches!(end, End::Head | End::Violation(Violation::Head(_)));
             connection.active_request = served.is_active() || ended_by_head;
             served.finish(&end).await;
@@ -219,7 +222,9 @@ impl<'a> Http2Connection<'a> {
         settings: Arc<Http2Settings>,
         stats: Arc<Http2Stats>,
         mut codec: h2::server::Connection<ServerIo<'a>, Bytes>,
+        io: ServerIo<'a>,
     ) -> Self {
+        io.gather();
         let now = Instant::now();
         let keepalive = settings.options.keepalive;
         Self {
@@ -232,6 +237,7 @@ impl<'a> Http2Connection<'a> {
             stats,
             signals: Arc::default(),
             codec,
+            io,
             streams: JoinSet::new(),
             timer: Timer::default(),
             idle_since: now,
@@ -249,6 +255,16 @@ impl<'a> Http2Connection<'a> {
     /// Whether a stream is open, if only by the beginning of its head.
     fn is_active(&self) -> bool {
         !self.streams.is_empty() || self.signals.head().is_some()
+    }
+
+    /// Whatever ends the connection, what was said before goes out as far as the client takes it.
+    fn poll_and_send(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let end = self.poll(cx);
+        if end.is_ready() {
+            // An error means that the client is gone, and what remains is the connection's to write.
+            let _ = self.io.poll_send(cx);
+        }
+        end
     }
 
     /// Moves frames, begins and buries streams, and looks at the clock.
@@ -276,6 +292,9 @@ impl<'a> Http2Connection<'a> {
                 }
                 Poll::Ready(None) => return Poll::Ready(End::Remote),
                 Poll::Pending => {}
+            }
+            if let Poll::Ready(Err(_)) = self.io.poll_send(cx) {
+                return Poll::Ready(End::Remote);
             }
             if let Some(violation) = self.signals.violation() {
                 return Poll::Ready(End::Violation(violation));

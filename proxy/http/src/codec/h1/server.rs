@@ -217,6 +217,11 @@ impl ServerConnection {
         Poll::Ready(Ok(written))
     }
 
+    /// Takes bytes of another codec, which go out with the next flush.
+    pub fn gather_raw(&mut self, bytes: &[u8]) {
+        self.write.tail().extend_from_slice(bytes);
+    }
+
     /// Reads the next request head. `None`: the client has closed between two requests.
     pub fn poll_head(
         &mut self,

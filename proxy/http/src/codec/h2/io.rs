@@ -6,8 +6,8 @@
 use super::{signals::Signals, watch::Watch};
 use crate::codec::h1::ServerConnection;
 use crate::stats::HcmStats;
-use bytes::{Buf, Bytes};
 use outrigger_upstream::config::FrameLimits;
+use parking_lot::Mutex;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -18,10 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much is read of a client that does not read itself: enough to see that it floods us.
 const READ_AHEAD: usize = 64 * 1024;
+/// How much the codec may write before the socket is asked to take it.
+const GATHERED: usize = 16 * 1024;
+/// A larger piece is not worth copying.
+const COPIED: usize = 8 * 1024;
 
-/// The connection as the HTTP/2 codec reads and writes it.
+/// The connection under a codec. What the codec writes while it is driven once is gathered: it flushes after each piece
+/// of a body, which would be a system call for each.
 #[derive(Debug)]
-pub struct ServerIo<'a> {
+pub struct Wire<'a> {
     connection: &'a mut ServerConnection,
     stats: Arc<HcmStats>,
     /// How much of what was read and written the stats know.
@@ -32,11 +37,31 @@ pub struct ServerIo<'a> {
     ahead: Vec<u8>,
     /// The client reads more slowly than the codec writes.
     blocked: bool,
-    /// Frames of our own that have to be written before the codec's next.
-    extra: Bytes,
+    /// Somebody flushes behind the codec.
+    gathers: bool,
 }
 
+/// The connection as the HTTP/2 codec reads and writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerIo<'a>(&'a Mutex<Wire<'a>>);
+
 impl<'a> ServerIo<'a> {
+    pub fn new(wire: &'a Mutex<Wire<'a>>) -> Self {
+        Self(wire)
+    }
+
+    /// From now on nothing that the codec writes leaves before [`poll_send`](Self::poll_send), but for what is large.
+    pub fn gather(self) {
+        self.0.lock().gathers = true;
+    }
+
+    /// Writes what the codec has written since it was last asked. Ready when nothing waits.
+    pub fn poll_send(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().poll_send(cx)
+    }
+}
+
+impl<'a> Wire<'a> {
     /// `reported`: how much of what was read and written the stats know. `lenient`: malformed messages are no violation.
     pub fn new(
         connection: &'a mut ServerConnection,
@@ -54,7 +79,7 @@ impl<'a> ServerIo<'a> {
             signals,
             ahead: Vec::new(),
             blocked: false,
-            extra: Bytes::new(),
+            gathers: false,
         }
     }
 
@@ -67,6 +92,23 @@ impl<'a> ServerIo<'a> {
         self.stats.downstream_cx_rx_bytes_total.add(now.0 - read);
         self.stats.downstream_cx_tx_bytes_total.add(now.1 - written);
         *self.reported = now;
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buf.remaining());
+            buf.put_slice(self.ahead.get(..length).unwrap_or_default());
+            self.ahead.drain(..length);
+            if self.ahead.is_empty() {
+                // An idle connection holds no memory for it.
+                self.ahead = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if self.signals.violation().is_some() {
+            return Poll::Pending;
+        }
+        self.poll_socket(cx, buf)
     }
 
     /// Reads, and holds back what must not reach the codec.
@@ -110,21 +152,74 @@ impl<'a> ServerIo<'a> {
         }
     }
 
-    /// Writes frames of our own, if there are some and the codec is between two of its own.
-    fn poll_extra(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.extra.is_empty() {
-            if !self.signals.has_extra() || !self.watch.is_between_frames() {
-                return Poll::Ready(Ok(()));
+    /// Adds frames of our own, if there are some and the codec is between two of its own.
+    fn add_extra(&mut self) {
+        if self.signals.has_extra() && self.watch.is_between_frames() {
+            self.connection.gather_raw(&self.signals.take_extra());
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.signals.violation().is_some() {
+            return Poll::Pending;
+        }
+        self.add_extra();
+        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+        // Nothing after a violation: what the codec still has to say is of no use.
+        if self.watch.may_write(bufs) < all {
+            return Poll::Pending;
+        }
+        if all > COPIED || self.connection.buffered() + all > GATHERED {
+            ready!(self.poll_gathered(cx))?;
+        }
+        let mut written = all;
+        if all > COPIED {
+            written = match self.connection.poll_write_raw(cx, bufs) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => return self.wait_to_write(cx),
+            };
+            self.blocked = written < all;
+            self.report();
+        } else {
+            for buf in bufs {
+                self.connection.gather_raw(buf);
             }
-            self.extra = self.signals.take_extra().into();
         }
-        while !self.extra.is_empty() {
-            let bufs = [IoSlice::new(&self.extra)];
-            let written = ready!(self.connection.poll_write_raw(cx, &bufs))?;
-            self.extra.advance(written);
+        self.watch.wrote(bufs, written);
+        Poll::Ready(Ok(written))
+    }
+
+    /// What the codec, or we, have added since something was sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.add_extra();
+        self.poll_gathered(cx)
+    }
+
+    fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.buffered() == 0 {
+            return Poll::Ready(Ok(()));
         }
+        let flushed = self.connection.poll_flush(cx);
         self.report();
-        Poll::Ready(Ok(()))
+        match flushed {
+            Poll::Ready(result) => {
+                self.blocked = false;
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.wait_to_write(cx),
+        }
+    }
+
+    /// The client does not read: looks whether it floods us meanwhile.
+    fn wait_to_write<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        self.blocked = true;
+        self.watch.blocked();
+        self.read_ahead(cx);
+        Poll::Pending
     }
 }
 
@@ -134,25 +229,7 @@ impl AsyncRead for ServerIo<'_> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if !this.ahead.is_empty() {
-            let length = this.ahead.len().min(buf.remaining());
-            buf.put_slice(this.ahead.get(..length).unwrap_or_default());
-            this.ahead.drain(..length);
-            if this.ahead.is_empty() {
-                // An idle connection holds no memory for it.
-                this.ahead = Vec::new();
-            }
-            return Poll::Ready(Ok(()));
-        }
-        if this.signals.violation().is_some() {
-            return Poll::Pending;
-        }
-        // A write that has to wait is tried again by the next one.
-        if let Poll::Ready(Err(error)) = this.poll_extra(cx) {
-            return Poll::Ready(Err(error));
-        }
-        this.poll_socket(cx, buf)
+        self.0.lock().poll_read(cx, buf)
     }
 }
 
@@ -170,45 +247,117 @@ impl AsyncWrite for ServerIo<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.signals.violation().is_some() {
-            return Poll::Pending;
-        }
-        ready!(this.poll_extra(cx))?;
-        let allowed = this.watch.may_write(bufs);
-        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
-        // Nothing after a violation: what the codec still has to say is of no use.
-        if allowed < all {
-            return Poll::Pending;
-        }
-        match this.connection.poll_write_raw(cx, bufs) {
-            Poll::Ready(written) => {
-                let written = written?;
-                this.blocked = written < all;
-                this.watch.wrote(bufs, written);
-                this.report();
-                Poll::Ready(Ok(written))
-            }
-            Poll::Pending => {
-                this.blocked = true;
-                this.watch.blocked();
-                this.read_ahead(cx);
-                Poll::Pending
-            }
-        }
+        self.0.lock().poll_write(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing is kept above the kernel.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.0.lock();
+        if wire.gathers {
+            return Poll::Ready(Ok(()));
+        }
+        wire.poll_send(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         // How a connection ends is the connection manager's decision.
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::codec::h1::{Http1Settings, server::CodecType};
+    use outrigger_transport::Stream;
+    use std::future::poll_fn;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+    };
+
+    /// Calls `test` with what the codec writes to, and with its client.
+    async fn with_io(test: impl AsyncFnOnce(ServerIo<'_>, UnixStream)) {
+        let (near, far) = UnixStream::pair().unwrap();
+        let settings = Arc::new(Http1Settings::default());
+        let stream = Stream::Unix(near);
+        let mut connection = ServerConnection::new(stream, settings, CodecType::Http2, 0);
+        let mut reported = (0, 0);
+        let wire = Mutex::new(Wire::new(
+            &mut connection,
+            Arc::default(),
+            &mut reported,
+            Arc::default(),
+            FrameLimits::default(),
+            false,
+        ));
+        test(ServerIo::new(&wire), far).await;
+    }
+
+    /// A frame of DATA.
+    fn data(length: usize) -> Vec<u8> {
+        let [_, a, b, c] = u32::try_from(length).unwrap().to_be_bytes();
+        let mut frame = vec![a, b, c, 0, 0, 0, 0, 0, 1];
+        frame.resize(9 + length, b'x');
+        frame
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_gathered_until_it_is_sent() {
+        with_io(async |mut io, mut client| {
+            io.gather();
+            for _ in 0..3 {
+                io.write_all(&data(1000)).await.unwrap();
+                io.flush().await.unwrap();
+            }
+            let mut buffer = [0; 4096];
+            assert!(client.try_read(&mut buffer).is_err());
+            poll_fn(|cx| io.poll_send(cx)).await.unwrap();
+            assert_eq!(client.read(&mut buffer).await.unwrap(), 3 * 1009);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_large_goes_at_once_and_in_order() {
+        with_io(async |mut io, mut client| {
+            io.gather();
+            let (small, large) = (data(10), data(10_000));
+            let both = [small.clone(), large.clone()].concat();
+            io.write_all(&small).await.unwrap();
+            io.write_all(&large).await.unwrap();
+            let mut got = vec![0; both.len()];
+            client.read_exact(&mut got).await.unwrap();
+            assert_eq!(got, both);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_gathered_beyond_a_limit() {
+        with_io(async |mut io, mut client| {
+            io.gather();
+            let frame = data(8000);
+            for _ in 0..3 {
+                io.write_all(&frame).await.unwrap();
+            }
+            let mut got = vec![0; 2 * frame.len()];
+            client.read_exact(&mut got).await.unwrap();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn before_somebody_sends_each_flush_does() {
+        with_io(async |mut io, mut client| {
+            io.write_all(&data(10)).await.unwrap();
+            io.flush().await.unwrap();
+            assert_eq!(client.read(&mut [0; 64]).await.unwrap(), 19);
+        })
+        .await;
     }
 }

@@ -14,7 +14,7 @@ mod watch;
 
 pub use client::ClientStream;
 pub use head::HeadError;
-pub use io::ServerIo;
+pub use io::{ServerIo, Wire};
 pub use server::ServerStream;
 pub use settings::Http2Settings;
 pub use signals::{MESSAGING_RULE, Signals, Unseen, Violation};
