@@ -4,7 +4,6 @@ use envoy_api::{Format, Message, MessageDescriptor, Name, load, to_typed};
 use outrigger_core::{Address, ConnectionInfo, HeaderId, HeaderMap, Protocol, StreamInfo};
 use outrigger_http::codec::h1::{Http1Settings, UnderscoreAction};
 use std::{sync::Arc, time::SystemTime};
-use tokio::time::Instant;
 
 /// The first byte and the rest.
 pub fn choice(data: &[u8]) -> (u8, &[u8]) {
