@@ -15,6 +15,7 @@ use http::{
     uri,
 };
 use outrigger_core::{HeaderId, HeaderMap, HeaderSet, Method, Protocol};
+use std::sync::LazyLock;
 
 /// Why a head is refused. Its stream ends by a reset, whatever the request was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +271,17 @@ pub(super) fn request(headers: &HeaderMap) -> Result<Request<()>, EncodeError> {
     Ok(request)
 }
 
+/// The names that need no parsing, by their ids.
+static WELL_KNOWN: LazyLock<Vec<Option<HeaderName>>> = LazyLock::new(|| {
+    let mut names = vec![None];
+    for id in HeaderId::all() {
+        let place = id as usize;
+        names.resize(names.len().max(place + 1), None);
+        names[place] = (!id.is_pseudo()).then(|| HeaderName::from_static(id.name()));
+    }
+    names
+});
+
 /// Lines without those that only HTTP/1 knows.
 pub(super) fn fields(headers: &HeaderMap) -> Result<http::HeaderMap, EncodeError> {
     let mut out = http::HeaderMap::with_capacity(headers.len());
@@ -282,8 +294,13 @@ pub(super) fn fields(headers: &HeaderMap) -> Result<http::HeaderMap, EncodeError
         if name.first() == Some(&b':') || HOP.has(id) || id == HeaderId::Authority {
             continue;
         }
-        let name = HeaderName::from_lowercase(name).map_err(|_| EncodeError::LineBreak)?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| EncodeError::LineBreak)?;
+        let name = match WELL_KNOWN.get(id as usize) {
+            Some(Some(known)) => known.clone(),
+            _ => HeaderName::from_lowercase(name).map_err(|_| EncodeError::LineBreak)?,
+        };
+        let mut value = HeaderValue::from_bytes(value).map_err(|_| EncodeError::LineBreak)?;
+        // Never the same twice: in the peer's table it would only push out what is.
+        value.set_sensitive(id == HeaderId::RequestId);
         out.try_append(name, value)
             .map_err(|_| EncodeError::LineBreak)?;
     }
@@ -374,6 +391,24 @@ mod tests {
         assert_eq!(head.headers().len(), 1);
         headers.append_raw(b"x-b", b"1\r\nx-c: 2");
         assert_eq!(response(&headers).unwrap_err(), EncodeError::LineBreak);
+    }
+
+    #[test]
+    fn names_are_those_of_the_lines() {
+        let mut headers = HeaderMap::new();
+        for id in HeaderId::all() {
+            headers.append(id, b"1");
+        }
+        headers.append_raw(b"x-a", b"2");
+        let out = fields(&headers).unwrap();
+        let expected = headers
+            .iter_ids()
+            .filter(|(id, name, _)| name[0] != b':' && !HOP.has(*id) && *id != HeaderId::Authority);
+        let expected: Vec<_> = expected.map(|(_, name, _)| name.to_vec()).collect();
+        let names = out.keys().map(|name| name.as_str().as_bytes().to_vec());
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        let sensitive: Vec<_> = out.iter().filter(|(_, v)| v.is_sensitive()).collect();
+        assert!(matches!(sensitive[..], [(name, _)] if name == "x-request-id"));
     }
 
     #[test]
