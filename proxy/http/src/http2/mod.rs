@@ -346,10 +346,11 @@ impl<'a> Http2Connection<'a> {
         let connection = Connection::new(self.hcm.clone(), self.info.clone(), codec);
         let stats = self.stats.clone();
         // It has a panic to itself: the other streams of the connection go on.
-        self.streams.spawn(contained(async move {
+        // In a box: the runtime moves a task's future several times, and this one is large.
+        self.streams.spawn(contained(Box::pin(async move {
             let active = ActiveStreams(stats);
             run(connection, messages, head, &active.0).await
-        }));
+        })));
     }
 
     /// `Some`: the connection has to go.
