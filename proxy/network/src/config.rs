@@ -107,7 +107,6 @@ fn refuse_unsupported(proto: &Proto) -> Result<(), ConfigError> {
     let refused = [
         (proto.on_demand.is_some(), "on_demand"),
         (!proto.hash_policy.is_empty(), "hash_policy"),
-        (proto.metadata_match.is_some(), "metadata_match"),
         (!proto.proxy_protocol_tlvs.is_empty(), "proxy_protocol_tlvs"),
         (
             proto.upstream_connect_mode != UpstreamConnectMode::Immediate as i32,
@@ -134,9 +133,6 @@ fn compile_weighted(proto: &WeightedProto, build: &BuildContext) -> Result<Route
         }
         if cluster.weight == 0 {
             return refuse("value must be greater than or equal to 1", "weight");
-        }
-        if cluster.metadata_match.is_some() {
-            return refuse("is not supported", "metadata_match");
         }
         total += u64::from(cluster.weight);
         clusters.push(WeightedCluster {

@@ -208,24 +208,26 @@ fn a_length_that_a_mutation_changes() {
     for said in ["0", "2", "33", "34", "35", "90"] {
         for rest in ["\r\n", body.as_str(), chunks.as_str()] {
             for route in ["length", "length-of-response"] {
-                let ask = |target: &str, more: &str| {
+                let canary = format!("GET /canary HTTP/1.1\r\nhost: a.test\r\n{CLOSE}\r\n");
+                let ask = |target: &str, more: &str, behind: &str| {
                     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
                     client
                         .set_read_timeout(Some(Duration::from_secs(10)))
                         .unwrap();
                     let text = format!("POST {target} HTTP/1.1\r\nhost: a.test\r\n{more}");
                     client.write_all(text.as_bytes()).unwrap();
-                    let canary = format!("GET /canary HTTP/1.1\r\nhost: a.test\r\n{CLOSE}\r\n");
                     // It has perhaps gone.
-                    let _ = client.write_all(canary.as_bytes());
+                    let _ = client.write_all(behind.as_bytes());
                     let mut got = Vec::new();
                     client.read_to_end(&mut got).map(|_| got)
                 };
                 let first = ask(
                     &format!("/{route}/x"),
                     &format!("x-length: {said}\r\n{rest}"),
+                    &canary,
                 );
-                let next = ask("/clean", &format!("{CLOSE}content-length: 0\r\n\r\n")).unwrap();
+                let last = format!("{CLOSE}content-length: 0\r\n\r\n");
+                let next = ask("/clean", &last, "").unwrap();
                 let seen = origin.fresh().unwrap();
                 let targets: Vec<&str> = seen.iter().map(|request| request.target()).collect();
                 let says = format!("{route}, {said}, {rest:?}: {targets:?}, {first:?}");
