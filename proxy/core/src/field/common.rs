@@ -89,7 +89,7 @@ pub const FIELDS: &[Message] = &[
             ("transport_socket", USED),
             (
                 "allow_unspecified_address",
-                Rejected("Envoy hides it as not implemented"),
+                Rejected("Envoy itself makes nothing of it"),
             ),
             ("tlv_as_pool_key", USED),
         ],

@@ -88,7 +88,7 @@ enum Drain {
 enum End {
     /// The client closed it, or the network did.
     Remote,
-    /// It has drained.
+    /// It has drained, on our side or on the client's.
     Drained,
     /// We give it up.
     Abort,
@@ -290,7 +290,7 @@ impl<'a> Http2Connection<'a> {
                         false => End::Remote,
                     });
                 }
-                Poll::Ready(None) => return Poll::Ready(End::Remote),
+                Poll::Ready(None) => return Poll::Ready(self.codec_ended()),
                 Poll::Pending => {}
             }
             if let Poll::Ready(Err(_)) = self.io.poll_send(cx) {
@@ -351,6 +351,15 @@ impl<'a> Http2Connection<'a> {
             let active = ActiveStreams(stats);
             run(connection, messages, head, &active.0).await
         })));
+    }
+
+    /// The codec has nothing more to do: because the client has closed, or because it has said that it goes away and has
+    /// no stream any more. It may still send pings before it closes, which must not meet a closed socket.
+    fn codec_ended(&self) -> End {
+        match self.io.has_ended() {
+            true => End::Remote,
+            false => End::Drained,
+        }
     }
 
     /// `Some`: the connection has to go.

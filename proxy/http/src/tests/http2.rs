@@ -107,3 +107,19 @@ async fn a_preface_may_come_in_pieces() {
     assert_eq!(proxy.hcm.stats.downstream_rq_http2_total.get(), 1);
     assert_eq!(proxy.hcm.stats.downstream_cx_http1_total.get(), 0);
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_may_still_send_pings() {
+    let proxy = Proxy::start("normalize_path: true", "").await;
+    let mut client = start(&proxy).await;
+    client.write(&frame(GOAWAY, 0, 0, &[0; 8])).await;
+    while client.frame().await.0 != GOAWAY {}
+    settle().await;
+    client.write(&frame(PING, 0, 0, b"01234567")).await;
+    let stats = proxy.hcm.stats.clone();
+    assert_eq!(stats.downstream_cx_active.get(), 1);
+    drop(client);
+    proxy.assert_balanced().await;
+    assert_eq!(stats.downstream_cx_destroy_remote.get(), 1);
+    assert_eq!(stats.downstream_cx_delayed_close_timeout.get(), 0);
+}

@@ -39,6 +39,8 @@ pub struct Wire<'a> {
     blocked: bool,
     /// Somebody flushes behind the codec.
     gathers: bool,
+    /// The client sends no more.
+    ended: bool,
 }
 
 /// The connection as the HTTP/2 codec reads and writes it.
@@ -53,6 +55,11 @@ impl<'a> ServerIo<'a> {
     /// From now on nothing that the codec writes leaves before [`poll_send`](Self::poll_send), but for what is large.
     pub fn gather(self) {
         self.0.lock().gathers = true;
+    }
+
+    /// Whether the client sends no more.
+    pub fn has_ended(self) -> bool {
+        self.0.lock().ended
     }
 
     /// Writes what the codec has written since it was last asked. Ready when nothing waits.
@@ -80,6 +87,7 @@ impl<'a> Wire<'a> {
             ahead: Vec::new(),
             blocked: false,
             gathers: false,
+            ended: false,
         }
     }
 
@@ -126,6 +134,7 @@ impl<'a> Wire<'a> {
         self.report();
         let received = buf.filled().get(before..).unwrap_or_default();
         if received.is_empty() {
+            self.ended = true;
             return Poll::Ready(Ok(()));
         }
         let allowed = self.watch.received(received);
