@@ -50,7 +50,7 @@ impl ConnectionRate {
 
     /// Whether there may be another connection; counts the one that may not.
     pub fn admits(&self) -> bool {
-        let admits = !self.enabled.as_ref().is_none_or(RuntimeFlag::get) || self.bucket.consume();
+        let admits = !self.enabled.as_ref().is_none_or(RuntimeFlag::get) || self.bucket.consume(1);
         if !admits {
             self.stats.rate_limited.inc();
         }

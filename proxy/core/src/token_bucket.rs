@@ -78,14 +78,26 @@ impl TokenBucket {
         ((now - empty_at) * self.config.fill_rate).min(f64::from(self.config.max_tokens))
     }
 
-    /// Takes one token; false if there is none.
-    pub fn consume(&self) -> bool {
-        let now = self.now();
+    /// Takes so many tokens at once; false if there are not as many. To take none is never allowed.
+    pub fn consume(&self, hits: u64) -> bool {
+        let (now, hits) = (self.now(), hits as f64);
         let taken = self.empty_at.fetch_update(Relaxed, Relaxed, |bits| {
             let tokens = self.tokens(now, f64::from_bits(bits));
-            (tokens >= 1.0).then(|| (now - (tokens - 1.0) / self.config.fill_rate).to_bits())
+            (hits > 0.0 && tokens >= hits)
+                .then(|| (now - (tokens - hits) / self.config.fill_rate).to_bits())
         });
         taken.is_ok()
+    }
+
+    /// Puts so many tokens back; what does not fit is lost.
+    pub fn give_back(&self, hits: u64) {
+        let now = self.now();
+        // It cannot fail: there is always another state.
+        let _ = self.empty_at.fetch_update(Relaxed, Relaxed, |bits| {
+            let tokens = self.tokens(now, f64::from_bits(bits)) + hits as f64;
+            let tokens = tokens.min(f64::from(self.config.max_tokens));
+            Some((now - tokens / self.config.fill_rate).to_bits())
+        });
     }
 
     fn tokens_now(&self) -> f64 {
@@ -155,14 +167,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_fills_steadily_and_not_beyond_its_size() {
         let bucket = bucket(3, 2, 500);
-        assert!((0..3).all(|_| bucket.consume()));
-        assert!(!bucket.consume());
+        assert!((0..3).all(|_| bucket.consume(1)));
+        assert!(!bucket.consume(1));
         assert_eq!((bucket.remaining(), bucket.seconds_to_next()), (0, 1));
         tokio::time::advance(Duration::from_millis(251)).await;
-        assert!(bucket.consume(), "four in a second: one each 250 ms");
-        assert!(!bucket.consume());
+        assert!(bucket.consume(1), "four in a second: one each 250 ms");
+        assert!(!bucket.consume(1));
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert_eq!((bucket.remaining(), bucket.seconds_to_next()), (3, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_tokens_are_taken_together_or_not_at_all() {
+        let bucket = bucket(10, 10, 500);
+        assert!(bucket.consume(6) && !bucket.consume(5) && !bucket.consume(0));
+        assert!(bucket.consume(4) && !bucket.consume(1));
+        bucket.give_back(3);
+        assert_eq!(bucket.remaining(), 3);
+        bucket.give_back(u64::MAX);
+        assert!(!bucket.consume(11) && bucket.consume(10));
     }
 
     #[test]
@@ -179,7 +202,7 @@ mod tests {
             assert!(!Arc::ptr_eq(&first, &different));
         }
         drop(first);
-        assert!(shared.get("k", config).consume());
+        assert!(shared.get("k", config).consume(1));
     }
 
     #[test]

@@ -137,6 +137,11 @@ impl Formatter {
         }
     }
 
+    /// How many texts and operators it consists of.
+    pub fn parts(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// The text if it is the same for every stream.
     pub fn literal(&self) -> Option<&[u8]> {
         match &*self.pieces {

@@ -261,7 +261,10 @@ pub const FIELDS: &[Message] = &[
             ("descriptors", USED),
             ("stage", USED),
             ("local_rate_limit_per_downstream_connection", USED),
-            ("local_cluster_rate_limit", Rejected(LATER)),
+            (
+                "local_cluster_rate_limit",
+                Rejected("there is no local cluster without zone aware routing"),
+            ),
             ("enable_x_ratelimit_headers", USED),
             ("vh_rate_limits", USED),
             ("always_consume_default_token_bucket", USED),
@@ -394,9 +397,17 @@ pub const FIELDS: &[Message] = &[
             ("disable_key", USED),
             ("actions", USED),
             ("limit", Rejected(LATER)),
-            ("hits_addend", Rejected(LATER)),
-            ("apply_on_stream_done", Rejected(LATER)),
-            ("x_ratelimit_option", Rejected(LATER)),
+            ("hits_addend", USED),
+            ("apply_on_stream_done", USED),
+            ("x_ratelimit_option", USED),
+        ],
+    },
+    Message {
+        name: "envoy.config.route.v3.RateLimit.HitsAddend",
+        fields: &[
+            ("number", USED),
+            ("format", USED),
+            ("is_negative_hits", USED),
         ],
     },
     Message {

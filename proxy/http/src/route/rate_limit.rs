@@ -6,7 +6,8 @@ use envoy_api::{
         config::route::v3::{
             RateLimit as Proto,
             rate_limit::{
-                Action as ActionProto, action::ActionSpecifier, action::meta_data::Source,
+                Action as ActionProto, XRateLimitOption, action::ActionSpecifier,
+                action::meta_data::Source,
             },
         },
         r#type::metadata::v3::{MetadataKey, metadata_key::path_segment::Segment},
@@ -28,7 +29,11 @@ pub type Descriptor = Vec<(Arc<str>, Arc<str>)>;
 
 /// One `RateLimit`: its actions together make one descriptor, or none.
 #[derive(Debug)]
-pub struct RateLimit(Box<[Action]>);
+pub struct RateLimit {
+    actions: Box<[Action]>,
+    /// `x_ratelimit_option`, if it is given.
+    tells: Option<bool>,
+}
 
 /// One `RateLimit.Action`.
 #[derive(Debug)]
@@ -98,19 +103,27 @@ enum Entry {
 
 impl RateLimit {
     pub fn compile(proto: &Proto, local: &LocalInfo) -> Result<Self, ConfigError> {
-        proto
-            .actions
-            .iter()
-            .enumerate()
-            .map(|(i, action)| Action::compile(action, local).at_index("actions", i))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let actions = proto.actions.iter().enumerate();
+        Ok(Self {
+            actions: actions
+                .map(|(i, action)| Action::compile(action, local).at_index("actions", i))
+                .collect::<Result<_, _>>()?,
+            tells: match proto.x_ratelimit_option() {
+                XRateLimitOption::Unspecified => None,
+                option => Some(option == XRateLimitOption::DraftVersion03),
+            },
+        })
+    }
+
+    /// Whether clients are told what is left to them, in the place of what the filter says.
+    pub fn tells(&self) -> Option<bool> {
+        self.tells
     }
 
     /// The descriptor of a request, if all its parts are there.
     pub fn descriptor(&self, input: &RateLimitInput<'_>) -> Option<Descriptor> {
-        let mut descriptor = Descriptor::with_capacity(self.0.len());
-        for action in &self.0 {
+        let mut descriptor = Descriptor::with_capacity(self.actions.len());
+        for action in &self.actions {
             match action.entry(input) {
                 Entry::Is(key, value) => descriptor.push((key, value)),
                 Entry::Skipped => {}

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn only_the_last_values_keep_their_buckets() {
         let buckets = DynamicBuckets::new(BUCKET, 2);
-        let consume = |value| buckets.get(descriptor(&[("a", value)])).consume();
+        let consume = |value| buckets.get(descriptor(&[("a", value)])).consume(1);
         assert!(consume("1") && consume("2"));
         // Asked for again, the first is younger than the second.
         assert!(!consume("1"));

@@ -1,13 +1,13 @@
 //! Which bucket a request takes its token from: the default one, and those of the descriptors that it matches.
 
-use super::dynamic::{DynamicBuckets, Wildcard};
+use super::{
+    dynamic::{DynamicBuckets, Wildcard},
+    hits::{Demand, OwnLimit},
+};
 use crate::route::{Descriptor, RateLimit, RateLimitInput, rate_limit_policy};
-use envoy_api::pb::envoy::{
-    config::route::v3::RateLimit as RateLimitProto,
-    extensions::{
-        common::ratelimit::v3::VhRateLimitsOptions,
-        filters::http::local_ratelimit::v3::LocalRateLimit as Proto,
-    },
+use envoy_api::pb::envoy::extensions::{
+    common::ratelimit::v3::VhRateLimitsOptions,
+    filters::http::local_ratelimit::v3::LocalRateLimit as Proto,
 };
 use outrigger_core::{
     ConfigError, ConnectionInfo,
@@ -30,7 +30,9 @@ pub struct LimiterConfig {
     /// Buckets of each wildcard.
     max_dynamic: usize,
     /// In the place of those of the routes.
-    rate_limits: Box<[RateLimit]>,
+    rate_limits: Box<[OwnLimit]>,
+    /// Whether there are any, though all of them may wait for the end of the stream.
+    has_own_limits: bool,
     /// Of the routes' limits.
     stage: u32,
     virtual_host_limits: VhRateLimitsOptions,
@@ -39,6 +41,15 @@ pub struct LimiterConfig {
 
 /// A bucket, and whether it only looks on.
 type Bucket = (Arc<TokenBucket>, bool);
+
+/// The bucket of one of the descriptors of a request.
+#[derive(Debug)]
+struct Matched {
+    bucket: Arc<TokenBucket>,
+    shadow: bool,
+    demand: Demand,
+    tells: Option<bool>,
+}
 
 /// Dynamic buckets where their number is not given.
 const MAX_DYNAMIC: u32 = 20;
@@ -81,6 +92,8 @@ pub struct Outcome {
     pub shadow: bool,
     /// The bucket that the request is told about.
     pub bucket: Option<Arc<TokenBucket>>,
+    /// Whether it is told, if the rate limit says so.
+    pub tells: Option<bool>,
 }
 
 impl LimiterConfig {
@@ -133,20 +146,14 @@ impl LimiterConfig {
             stage: rate_limit_policy::stage(proto.stage)?,
             virtual_host_limits: proto.vh_rate_limits(),
             rate_limits: rate_limits
-                .map(|(i, limit)| Self::own_limit(limit, local).at_index("rate_limits", i))
+                .filter_map(|(i, limit)| {
+                    let limit = OwnLimit::compile(limit, local).at_index("rate_limits", i);
+                    limit.transpose()
+                })
                 .collect::<Result<_, _>>()?,
+            has_own_limits: !proto.rate_limits.is_empty(),
             always_consume_default: proto.always_consume_default_token_bucket.unwrap_or(true),
         })
-    }
-
-    /// A limit of the filter's own has neither a stage nor a key.
-    fn own_limit(proto: &RateLimitProto, local: &LocalInfo) -> Result<RateLimit, ConfigError> {
-        if proto.stage.is_some() || !proto.disable_key.is_empty() {
-            return Err(ConfigError::new(
-                "'stage' field and 'disable_key' field are not supported",
-            ));
-        }
-        RateLimit::compile(proto, local)
     }
 
     fn buckets(&self) -> Buckets {
@@ -186,23 +193,47 @@ impl Limiter {
             (Scope::Connection(_), None) => return Outcome::allowed(None),
         };
         let config = &self.config;
-        let mut matched: Vec<Bucket> = Vec::new();
+        let mut matched: Vec<Matched> = Vec::new();
         if !(config.descriptors.is_empty() && config.wildcards.is_empty()) {
-            let mut take = |limit: &RateLimit| {
+            let mut take = |limit: &RateLimit, demand| {
                 let descriptor = limit.descriptor(input);
-                matched.extend(descriptor.and_then(|d| buckets.find(d, &config.wildcards)));
+                let found = descriptor.and_then(|d| buckets.find(d, &config.wildcards));
+                matched.extend(found.map(|(bucket, shadow)| Matched {
+                    bucket,
+                    shadow,
+                    demand,
+                    tells: limit.tells(),
+                }));
             };
-            if config.rate_limits.is_empty() {
+            if config.has_own_limits {
+                for own in &config.rate_limits {
+                    if let Some(demand) = own.demand(input) {
+                        take(&own.limit, demand);
+                    }
+                }
+            } else {
+                // Nothing but one token each, whatever the limits of a route say.
                 let route = input.route.into_iter();
                 route
                     .flat_map(|found| found.rate_limits(config.stage, config.virtual_host_limits))
-                    .for_each(&mut take);
-            } else {
-                config.rate_limits.iter().for_each(&mut take);
+                    .for_each(|limit| take(limit, Demand::Take(1)));
             }
         }
-        matched.sort_by(|(a, _), (b, _)| a.fill_rate().total_cmp(&b.fill_rate()));
+        matched.sort_by(|a, b| a.bucket.fill_rate().total_cmp(&b.bucket.fill_rate()));
         buckets.take(&matched, config.always_consume_default)
+    }
+}
+
+impl Matched {
+    /// Takes the tokens, if there are as many.
+    fn is_met(&self) -> bool {
+        match self.demand {
+            Demand::Take(hits) => self.bucket.consume(hits),
+            Demand::Give(hits) => {
+                self.bucket.give_back(hits);
+                true
+            }
+        }
     }
 }
 
@@ -218,39 +249,45 @@ impl Buckets {
     }
 
     /// `matched`: those of the descriptors, the slowest to fill first.
-    fn take(&self, matched: &[Bucket], always_default: bool) -> Outcome {
+    fn take(&self, matched: &[Matched], always_default: bool) -> Outcome {
         let mut shadowed = None;
-        for (bucket, shadow) in matched {
-            if !bucket.consume() {
-                if !shadow {
-                    return Outcome::of(false, bucket);
+        for matched in matched {
+            if !matched.is_met() {
+                if !matched.shadow {
+                    return Outcome::of(false, matched);
                 }
-                shadowed.get_or_insert(bucket);
+                shadowed.get_or_insert(matched);
             }
         }
         if (matched.is_empty() || always_default)
             && let Some(default) = &self.default
-            && !default.consume()
+            && !default.consume(1)
         {
-            return Outcome::of(false, default);
-        }
-        if let Some(bucket) = shadowed {
             return Outcome {
-                shadow: true,
-                ..Outcome::of(false, bucket)
+                allowed: false,
+                ..Outcome::allowed(Some(default.clone()))
             };
         }
-        let first = matched.first().map(|(bucket, _)| bucket);
-        Outcome::allowed(first.or(self.default.as_ref()).cloned())
+        if let Some(matched) = shadowed {
+            return Outcome {
+                shadow: true,
+                ..Outcome::of(false, matched)
+            };
+        }
+        match matched.first() {
+            Some(first) => Outcome::of(true, first),
+            None => Outcome::allowed(self.default.clone()),
+        }
     }
 }
 
 impl Outcome {
-    fn of(allowed: bool, bucket: &Arc<TokenBucket>) -> Self {
+    fn of(allowed: bool, matched: &Matched) -> Self {
         Self {
             allowed,
             shadow: false,
-            bucket: Some(bucket.clone()),
+            bucket: Some(matched.bucket.clone()),
+            tells: matched.tells,
         }
     }
 
@@ -259,6 +296,7 @@ impl Outcome {
             allowed: true,
             shadow: false,
             bucket,
+            tells: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the process or of the connection; no other service is asked.
 
 mod dynamic;
+mod hits;
 mod limiter;
 
 use self::limiter::Limiter;
@@ -168,7 +169,7 @@ impl LocalRateLimit {
             info: &stream.info,
             route: stream.route.as_ref(),
         });
-        if config.x_ratelimit_headers
+        if outcome.tells.unwrap_or(config.x_ratelimit_headers)
             && let Some(bucket) = &outcome.bucket
         {
             let state = FilterState::LocalRateLimit(bucket.clone());
