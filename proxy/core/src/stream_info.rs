@@ -256,6 +256,8 @@ pub enum FilterState {
     },
     /// Strings by name, which `FIELD` asks for.
     Map(BTreeMap<String, String>),
+    /// Names and values of a message, in its order.
+    Headers(Arc<[(String, String)]>),
 }
 
 impl StreamInfo {

@@ -387,7 +387,7 @@ fn early_mutations(proto: &Proto) -> Result<Box<[HeaderMutations]>, ConfigError>
 }
 
 /// `request_id_extension`: there is one kind of request id, and it is the default.
-fn require_uuid(proto: Option<&RequestIdExtension>) -> Result<(), ConfigError> {
+pub(crate) fn require_uuid(proto: Option<&RequestIdExtension>) -> Result<(), ConfigError> {
     let Some(any) = proto.and_then(|extension| extension.typed_config.as_ref()) else {
         return Ok(());
     };

@@ -113,27 +113,12 @@ pub const FIELDS: &[Message] = &[
             ("hostname", USED),
             ("use_post", USED),
             ("headers_to_add", USED),
-            (
-                "propagate_response_headers",
-                Rejected("not supported by this version"),
-            ),
+            ("propagate_response_headers", USED),
             ("post_path", USED),
-            (
-                "propagate_response_trailers",
-                Rejected("not supported by this version"),
-            ),
-            (
-                "request_id_extension",
-                Rejected("not supported by this version"),
-            ),
-            (
-                "request_id_header",
-                Rejected("has no meaning without request_id_extension"),
-            ),
-            (
-                "request_id_metadata_key",
-                Rejected("has no meaning without request_id_extension"),
-            ),
+            ("propagate_response_trailers", USED),
+            ("request_id_extension", USED),
+            ("request_id_header", USED),
+            ("request_id_metadata_key", USED),
             ("formatters", USED),
         ],
     },

@@ -1,6 +1,7 @@
 //! The upstream's side of a session: a connection of its own, or a tunnel through HTTP.
 
 use crate::copy::Relayed;
+use outrigger_core::stream_info::FilterState;
 use outrigger_transport::Stream;
 use outrigger_upstream::{CloseReason, TcpConnection, UpstreamConnectionInfo, tunnel::Tunnel};
 use std::sync::Arc;
@@ -16,6 +17,11 @@ pub(crate) trait Session {
     fn info(&self) -> &Arc<UpstreamConnectionInfo>;
 
     fn io(&mut self) -> &mut Self::Io;
+
+    /// Those of the response that carried its bytes, if they are kept.
+    fn trailers(&mut self) -> Option<FilterState> {
+        None
+    }
 
     /// The end that follows is a reset, where there are any.
     fn reset(&self);
@@ -54,6 +60,10 @@ impl Session for Box<dyn Tunnel> {
 
     fn io(&mut self) -> &mut Self {
         self
+    }
+
+    fn trailers(&mut self) -> Option<FilterState> {
+        (**self).trailers()
     }
 
     fn reset(&self) {}

@@ -20,7 +20,7 @@ use outrigger_transport::Stream;
 use outrigger_upstream::{
     CloseReason, Cluster, ClusterManager, FailureReason, LbContext, PoolFailure, Priority,
     TcpConnection, UpstreamConnectionInfo,
-    tunnel::{Tunnel, TunnelFailure, Tunneling},
+    tunnel::{RESPONSE_HEADERS, RESPONSE_TRAILERS, Refusal, Tunnel, TunnelFailure, Tunneling},
 };
 use std::{borrow::Cow, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{sleep, sleep_until, timeout_at};
@@ -235,7 +235,10 @@ impl TcpProxy {
                 }
             };
             match connected {
-                Ok(upstream) => {
+                Ok(mut upstream) => {
+                    if let Upstream::Tunnel(tunnel) = &mut upstream {
+                        keep(info, RESPONSE_HEADERS, tunnel.headers());
+                    }
                     let established = match &upstream {
                         Upstream::Tcp(connection) => connection.info(),
                         Upstream::Tunnel(tunnel) => tunnel.info(),
@@ -263,9 +266,9 @@ impl TcpProxy {
                     info.attempt_count += 1;
                     note_failure(info, failure);
                 }
-                Err(TunnelFailure::Refused(established, status)) => {
+                Err(TunnelFailure::Refused(refusal)) => {
                     info.attempt_count += 1;
-                    note_refusal(info, &established, status);
+                    note_refusal(info, refusal);
                 }
             }
         }
@@ -319,6 +322,7 @@ impl TcpProxy {
             }
         };
         note_bytes(info, &relay);
+        keep(info, RESPONSE_TRAILERS, session.trailers());
         let reason = match outcome {
             Ok(Some(end)) => finish(end, downstream, &session, info),
             Ok(None) => CloseReason::Local,
@@ -416,11 +420,19 @@ fn note_failure(info: &mut StreamInfo, failure: PoolFailure) {
     info.upstream.host = failure.host;
 }
 
+/// Later filters and the log may read it.
+fn keep(info: &mut StreamInfo, key: &str, value: Option<FilterState>) {
+    if let Some(value) = value {
+        info.filter_state.insert(key.to_owned(), value);
+    }
+}
+
 /// A host has not opened a tunnel.
-fn note_refusal(info: &mut StreamInfo, established: &UpstreamConnectionInfo, status: Option<u16>) {
+fn note_refusal(info: &mut StreamInfo, refusal: Refusal) {
+    keep(info, RESPONSE_HEADERS, refusal.headers);
     info.set_flag(ResponseFlag::UpstreamConnectionFailure);
-    let upstream = &mut info.upstream;
-    upstream.transport_failure_reason = match status {
+    let (upstream, established) = (&mut info.upstream, refusal.connection);
+    upstream.transport_failure_reason = match refusal.status {
         Some(status) => Cow::Owned(format!("tunnel_response:{status}")),
         None => Cow::Borrowed(""),
     };

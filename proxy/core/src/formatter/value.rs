@@ -185,7 +185,9 @@ impl FilterStateOperator {
             (FilterState::Map(fields), Serialization::Field) => {
                 out.extend_from_slice(fields.get(&*self.field)?.as_bytes());
             }
-            (_, Serialization::Field) => return None,
+            (_, Serialization::Field) | (FilterState::Headers(_), Serialization::Plain) => {
+                return None;
+            }
             (FilterState::String(text), Serialization::Plain) => {
                 out.extend_from_slice(text.as_bytes());
             }
@@ -224,6 +226,7 @@ fn put_state(out: &mut Vec<u8>, value: &FilterState) {
             responses,
         } => put_message_counts(out, *requests, *responses),
         FilterState::Map(fields) => put_map(out, fields),
+        FilterState::Headers(headers) => put_headers(out, headers),
     }
 }
 
@@ -252,4 +255,22 @@ fn put_map(out: &mut Vec<u8>, fields: &BTreeMap<String, String>) {
         json_text::put_string(out, text.as_bytes());
     }
     out.push(b'}');
+}
+
+/// The JSON of a `HeaderMap`: what is empty is left out.
+fn put_headers(out: &mut Vec<u8>, headers: &[(String, String)]) {
+    if headers.is_empty() {
+        return out.extend_from_slice(b"{}");
+    }
+    let mut before: &[u8] = b"{\"headers\":[{\"key\":";
+    for (name, value) in headers {
+        out.extend_from_slice(before);
+        json_text::put_string(out, name.as_bytes());
+        if !value.is_empty() {
+            out.extend_from_slice(b",\"value\":");
+            json_text::put_string(out, value.as_bytes());
+        }
+        before = b"},{\"key\":";
+    }
+    out.extend_from_slice(b"}]}");
 }

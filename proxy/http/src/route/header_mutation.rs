@@ -91,6 +91,13 @@ impl HeaderParser {
         changes.apply(headers);
     }
 
+    /// Changes headers whose values read nothing but the stream.
+    pub fn evaluate(&self, headers: &mut HeaderMap, info: &StreamInfo) {
+        self.remove_from(headers);
+        let changes = self.changes(headers, &FormatContext::new(info));
+        changes.apply(headers);
+    }
+
     /// Changes a response's headers; values may also read those of its request.
     pub fn evaluate_response(
         &self,

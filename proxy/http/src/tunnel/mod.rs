@@ -1,10 +1,12 @@
 //! `TunnelingConfig`: TCP over HTTP. A CONNECT or a POST asks an upstream for a tunnel; its codec carries the bytes.
 
+mod kept;
+mod request_id;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use self::stream::TunnelStream;
+use self::{kept::Kept, request_id::TunnelRequestId, stream::TunnelStream};
 use crate::{
     codec::{ClientExchange, h1::ExchangeError},
     route::HeaderParser,
@@ -18,7 +20,7 @@ use outrigger_core::{
 };
 use outrigger_upstream::{
     CloseReason, Cluster, Host, Priority,
-    tunnel::{Opening, Tunnel, TunnelFailure, Tunneling as Opens},
+    tunnel::{Opening, Refusal, Tunnel, TunnelFailure, Tunneling as Opens},
 };
 use std::{
     future::poll_fn,
@@ -35,6 +37,8 @@ pub struct Tunneling {
     /// Of a POST.
     path: Box<[u8]>,
     headers: HeaderParser,
+    request_id: Option<TunnelRequestId>,
+    kept: Kept,
 }
 
 impl Tunneling {
@@ -61,11 +65,13 @@ impl Tunneling {
             },
             path: path.as_bytes().into(),
             headers: HeaderParser::compile(&proto.headers_to_add, &[], "headers")?,
+            request_id: TunnelRequestId::compile(proto)?,
+            kept: Kept::compile(proto),
         }))
     }
 
     /// The head of the request for a tunnel.
-    fn head(&self, info: &StreamInfo) -> HeaderMap {
+    fn head(&self, info: &mut StreamInfo) -> HeaderMap {
         let mut hostname = Vec::new();
         self.hostname
             .render(&FormatContext::new(info), &mut hostname);
@@ -78,18 +84,22 @@ impl Tunneling {
         } else {
             head.append(HeaderId::Method, b"CONNECT");
         }
-        self.headers.evaluate_request(&mut head, info);
+        if let Some(request_id) = &self.request_id {
+            request_id.set(&mut head, info);
+        }
+        self.headers.evaluate(&mut head, info);
         head
     }
 }
 
 impl Opens for Tunneling {
-    fn open(&self, cluster: &Arc<Cluster>, host: &Arc<Host>, info: &StreamInfo) -> Opening {
+    fn open(&self, cluster: &Arc<Cluster>, host: &Arc<Host>, info: &mut StreamInfo) -> Opening {
         let (cluster, method, head) = (cluster.clone(), self.method, self.head(info));
+        let kept = self.kept;
         let connecting = Connecting::new(&cluster, host, Priority::Default, info, false);
         Box::pin(async move {
             match connecting.await {
-                Ok(connection) => ask(connection, &cluster, method, &head).await,
+                Ok(connection) => ask(connection, &cluster, method, &head, kept).await,
                 Err(failure) => Err(TunnelFailure::Pool(failure)),
             }
         })
@@ -102,12 +112,14 @@ async fn ask(
     cluster: &Cluster,
     method: Method,
     head: &HeaderMap,
+    kept: Kept,
 ) -> Result<Box<dyn Tunnel>, TunnelFailure> {
     let established = connection.info().clone();
     let limit = cluster.config.per_connection_buffer_limit as usize;
     let mut exchange = connection.exchange(&cluster.config, method, limit);
+    let mut answer = HeaderMap::new();
     let status = match exchange.send_head(head, false) {
-        Ok(()) => match poll_fn(|cx| poll_answer(&mut exchange, cx)).await {
+        Ok(()) => match poll_fn(|cx| poll_answer(&mut exchange, &mut answer, cx)).await {
             Ok(status) => Some(status),
             Err(error) => {
                 if matches!(error, ExchangeError::Protocol(_)) {
@@ -119,22 +131,28 @@ async fn ask(
         // What the formats made is no head.
         Err(_) => None,
     };
+    let headers = status.and_then(|status| kept.headers(status, &answer));
     if status.is_some_and(|status| (200..300).contains(&status)) {
-        return Ok(Box::new(TunnelStream::new(exchange, established)));
+        let stream = TunnelStream::new(exchange, established, headers, kept);
+        return Ok(Box::new(stream));
     }
     exchange.close(CloseReason::Local);
-    Err(TunnelFailure::Refused(established, status))
+    Err(TunnelFailure::Refused(Refusal {
+        connection: established,
+        status,
+        headers,
+    }))
 }
 
-/// The status of the final response.
+/// The status and the headers of the final response.
 fn poll_answer(
     exchange: &mut ClientExchange,
+    head: &mut HeaderMap,
     cx: &mut Context<'_>,
 ) -> Poll<Result<u16, ExchangeError>> {
     let _ = exchange.poll_flush(cx);
-    let mut head = HeaderMap::new();
     loop {
-        let response = ready!(exchange.poll_head(cx, &mut head))?;
+        let response = ready!(exchange.poll_head(cx, head))?;
         if response.status >= 200 {
             return Poll::Ready(Ok(response.status));
         }

@@ -1,9 +1,10 @@
 //! An open tunnel as a stream of bytes: what is written becomes the body of the request, what is read is that of the
 //! response.
 
+use super::kept::Kept;
 use crate::codec::{BodyEvent, ClientExchange, h1::ExchangeError};
 use bytes::{Buf, Bytes};
-use outrigger_core::HeaderMap;
+use outrigger_core::{HeaderMap, stream_info::FilterState};
 use outrigger_upstream::{CloseReason, UpstreamConnectionInfo, tunnel::Tunnel};
 use std::{
     io,
@@ -22,17 +23,27 @@ pub(super) struct TunnelStream {
     unread: Bytes,
     /// The response has ended; its trailers say nothing to a client without HTTP.
     ended: bool,
+    /// The headers of the response, until the session takes them.
+    headers: Option<FilterState>,
+    kept: Kept,
     trailers: HeaderMap,
     write_ended: bool,
 }
 
 impl TunnelStream {
-    pub(super) fn new(exchange: ClientExchange, info: Arc<UpstreamConnectionInfo>) -> Self {
+    pub(super) fn new(
+        exchange: ClientExchange,
+        info: Arc<UpstreamConnectionInfo>,
+        headers: Option<FilterState>,
+        kept: Kept,
+    ) -> Self {
         Self {
             exchange,
             info,
             unread: Bytes::new(),
             ended: false,
+            headers,
+            kept,
             trailers: HeaderMap::new(),
             write_ended: false,
         }
@@ -42,6 +53,14 @@ impl TunnelStream {
 impl Tunnel for TunnelStream {
     fn info(&self) -> &Arc<UpstreamConnectionInfo> {
         &self.info
+    }
+
+    fn headers(&mut self) -> Option<FilterState> {
+        self.headers.take()
+    }
+
+    fn trailers(&mut self) -> Option<FilterState> {
+        self.kept.trailers(&self.trailers)
     }
 
     fn end_write(&mut self) {

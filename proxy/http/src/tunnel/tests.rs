@@ -11,7 +11,7 @@ use envoy_api::pb::envoy::config::{
         lb_endpoint::HostIdentifier,
     },
 };
-use outrigger_core::Context as ProcessContext;
+use outrigger_core::{Context as ProcessContext, stream_info::FilterState};
 use outrigger_upstream::{BuildContext, LbContext};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -71,7 +71,7 @@ async fn open(
     let (cluster, listener) = upstream().await;
     let tunneling = Tunneling::compile(proto).unwrap();
     let host = cluster.pick(&mut LbContext::new()).unwrap();
-    let opening = tunneling.open(&cluster, &host, &info(0));
+    let opening = tunneling.open(&cluster, &host, &mut info(0));
     let plays = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = vec![0; 1000];
@@ -124,16 +124,33 @@ async fn the_end_of_a_response_is_the_end_of_what_is_read() {
 }
 
 #[tokio::test]
+async fn the_headers_of_an_answer_are_kept() {
+    let proto = Proto {
+        propagate_response_headers: true,
+        ..config(false)
+    };
+    let answer = "HTTP/1.1 200 OK\r\nX-Up: 1\r\n\r\n";
+    let (tunnel, _upstream, _) = open(&proto, answer).await;
+    let mut tunnel = tunnel.unwrap();
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let headers: Arc<[_]> = Arc::new([field(":status", "200"), field("x-up", "1")]);
+    assert_eq!(tunnel.headers(), Some(FilterState::Headers(headers)));
+    assert_eq!(tunnel.trailers(), None);
+    tunnel.close();
+}
+
+#[tokio::test]
 async fn a_refusal_tells_its_status() {
     for (answer, wanted) in [
         ("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", Some(403)),
         ("no HTTP at all\r\n\r\n", None),
     ] {
         let (refused, ..) = open(&config(false), answer).await;
-        let Err(TunnelFailure::Refused(_, status)) = refused else {
+        let Err(TunnelFailure::Refused(refusal)) = refused else {
             unreachable!("{refused:?}");
         };
-        assert_eq!(status, wanted);
+        assert_eq!(refusal.status, wanted);
+        assert_eq!(refusal.headers, None);
     }
 }
 
@@ -171,6 +188,15 @@ fn what_makes_no_sense_is_refused() {
         post_path: "/x".into(),
         ..config(false)
     };
+    let header = Proto {
+        request_id_extension: Some(Default::default()),
+        request_id_header: "a b".into(),
+        ..config(false)
+    };
+    assert_eq!(
+        error(header),
+        "request_id_header: 'a b' is no name of a header that may be set"
+    );
     assert_eq!(
         error(path),
         "Can't set a post path when POST method isn't used"
