@@ -422,6 +422,11 @@ impl Connection {
         self.count_codec(Protocol::Http11);
         log_debug!("http", &*self.info => "new stream");
         self.active_request = true;
+        self.count_request();
+    }
+
+    /// `max_requests_per_connection` counts the requests of redirects that we follow as well.
+    pub fn count_request(&mut self) {
         self.requests += 1;
     }
 

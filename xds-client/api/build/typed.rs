@@ -62,6 +62,7 @@ pub const TYPED: &[&str] = &[
     "envoy/extensions/http/header_formatters/",
     "envoy/extensions/http/original_ip_detection/",
     "envoy/extensions/http/stateful_session/",
+    "envoy/extensions/internal_redirect/",
     "envoy/extensions/load_balancing_policies/cluster_provided/",
     "envoy/extensions/load_balancing_policies/common/",
     "envoy/extensions/load_balancing_policies/least_request/",

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     direct_response::DirectResponse,
+    internal_redirect::InternalRedirectPolicy,
     rate_limit_policy::RateLimitPolicy,
     redirect::Redirect,
     retry_policy::RetryPolicy,
@@ -43,6 +44,8 @@ pub struct Forward {
     pub grpc_timeout_offset: Option<Duration>,
     /// The route's policy, or its virtual host's.
     pub retry_policy: Option<Arc<RetryPolicy>>,
+    /// Which redirects of the upstream are followed here.
+    pub internal_redirect_policy: Option<Arc<InternalRedirectPolicy>>,
     /// An attempt that takes longer than `per_try_timeout` goes on beside the next one; whoever answers first wins.
     pub hedge_on_per_try_timeout: bool,
     pub priority: Priority,

@@ -196,9 +196,9 @@ pub const FIELDS: &[Message] = &[
             ("max_grpc_timeout", USED),
             ("grpc_timeout_offset", USED),
             ("upgrade_configs", USED),
-            ("internal_redirect_policy", LATER),
-            ("internal_redirect_action", LATER),
-            ("max_internal_redirects", LATER),
+            ("internal_redirect_policy", USED),
+            ("internal_redirect_action", USED),
+            ("max_internal_redirects", USED),
             ("hedge_policy", USED),
             ("max_stream_duration", USED),
         ],
@@ -290,6 +290,28 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
         fields: &[("update_frequency", USED)],
+    },
+    Message {
+        name: "envoy.config.route.v3.InternalRedirectPolicy",
+        fields: &[
+            ("max_internal_redirects", USED),
+            ("redirect_response_codes", USED),
+            ("predicates", USED),
+            ("allow_cross_scheme_redirect", USED),
+            ("response_headers_to_copy", USED),
+        ],
+    },
+    Message {
+        name: "envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig",
+        fields: &[("allowed_route_names", USED)],
+    },
+    Message {
+        name: "envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig",
+        fields: &[],
+    },
+    Message {
+        name: "envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig",
+        fields: &[],
     },
     Message {
         name: "envoy.config.route.v3.HedgePolicy",

@@ -28,6 +28,7 @@ use super::{
     config::{Level, duration, mutations},
     entry::{LevelMutations, Route},
     header_mutation::HeaderParser,
+    internal_redirect::InternalRedirectPolicy,
     path::PathMatcher,
     path_template::TemplateRewrite,
     rate_limit_policy::RateLimitPolicy,
@@ -49,7 +50,7 @@ pub(super) fn compile(
     name: &str,
     route: impl Fn(Action) -> Route,
 ) -> Result<Target, ConfigError> {
-    let forward = |cluster| forward(proto, level, path, cluster);
+    let forward = |cluster| forward(proto, level, path, name, cluster);
     let specifier = required(proto.cluster_specifier.as_ref(), "cluster_specifier")?;
     let cluster = match specifier {
         SpecifierProto::Cluster(cluster) => {
@@ -90,6 +91,7 @@ fn forward(
     proto: &Proto,
     level: &Level<'_>,
     path: &PathMatcher,
+    name: &str,
     cluster: ClusterSpecifier,
 ) -> Result<Forward, ConfigError> {
     use envoy_api::pb::envoy::config::route::v3::route_action::HostRewriteSpecifier as Host;
@@ -149,6 +151,7 @@ fn forward(
         max_grpc_timeout,
         grpc_timeout_offset,
         retry_policy,
+        internal_redirect_policy: InternalRedirectPolicy::of(proto, name)?.map(Arc::new),
         hedge_on_per_try_timeout: match &proto.hedge_policy {
             Some(policy) => policy.hedge_on_per_try_timeout,
             None => level.hedge_on_per_try_timeout,

@@ -191,7 +191,7 @@ fn removable(name: &str) -> Result<HeaderName, ConfigError> {
     Ok(parsed)
 }
 
-fn is_protected(text: &str, name: &HeaderName) -> bool {
+pub(super) fn is_protected(text: &str, name: &HeaderName) -> bool {
     text.starts_with(':') || name.id() == HeaderId::Authority
 }
 

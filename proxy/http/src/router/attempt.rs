@@ -301,6 +301,7 @@ impl Forwarding {
 
     /// Headers that differ from attempt to attempt.
     fn write_attempt_headers(&self, stream: &mut ActiveStream<'_>) {
+        let complete = stream.received_at();
         let request = &mut stream.messages.request;
         let mut digits = itoa::Buffer::new();
         if self.route.route.virtual_host.include_request_attempt_count {
@@ -323,7 +324,6 @@ impl Forwarding {
                 request.set(HeaderId::EnvoyIsTimeoutRetry, value);
             }
             let keep_own = !self.config.suppress_envoy_headers;
-            let complete = stream.info.timing.downstream_rx_end;
             let elapsed = complete.map_or(Duration::ZERO, |at| stream.info.elapsed() - at);
             self.timeouts.write_expected(request, elapsed, keep_own);
         }
@@ -454,7 +454,7 @@ impl Forwarding {
 
     /// Keeps a piece of the request for another attempt, as long as there may be one.
     fn keep(&mut self, data: &Bytes) {
-        if !self.replay.push(data) && self.retry.is_some() {
+        if !self.replay.push(data) && (self.retry.is_some() || self.redirects) {
             self.cluster.stats.retry_or_shadow_abandoned.inc();
         }
     }

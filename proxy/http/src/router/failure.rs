@@ -1,12 +1,13 @@
 //! Why an attempt failed before it brought a response, and what the client is told.
 
+use super::Forwarding;
 use crate::{
     codec::h1::{EncodeError, ExchangeError},
     local_reply::LocalReply,
     stream::ActiveStream,
 };
 use outrigger_core::{HeaderId, ResponseFlag, log_debug};
-use outrigger_upstream::{FailureReason, PoolFailure};
+use outrigger_upstream::{FailureReason, OverrideHost, PoolFailure};
 use std::borrow::Cow;
 
 /// Envoy's reset reasons, as far as an upstream can cause them.
@@ -93,6 +94,29 @@ impl ResetReason {
             reply = reply.header(HeaderId::EnvoyOverloaded, &b"true"[..]);
         }
         reply
+    }
+}
+
+impl Forwarding {
+    #[cold]
+    pub(super) fn no_healthy_upstream(&self, wanted: Option<&OverrideHost>) -> LocalReply {
+        log_debug!("upstream", "no healthy host");
+        let code = wanted
+            .filter(|wanted| wanted.strict)
+            .map_or(503, |wanted| wanted.status);
+        self.charge.reply(&self.cluster, code);
+        LocalReply::new(code, "no healthy upstream", "no_healthy_upstream")
+            .flag(ResponseFlag::NoHealthyUpstream)
+    }
+
+    #[cold]
+    pub(super) fn timeout_reply(&self, details: &'static str) -> LocalReply {
+        let body = match self.timeouts.alternative_response {
+            true => "",
+            false => "upstream request timeout",
+        };
+        LocalReply::new(self.timeouts.code(), body, details)
+            .flag(ResponseFlag::UpstreamRequestTimeout)
     }
 }
 

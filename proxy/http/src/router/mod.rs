@@ -10,6 +10,7 @@ mod early_data;
 mod failure;
 mod hedge;
 mod interim;
+mod redirect;
 mod replay;
 mod response;
 mod retry;
@@ -50,6 +51,8 @@ const STALE_REPLAY_LIMIT: usize = 64 * 1024;
 pub(crate) enum Outcome {
     Response(UpstreamResponse),
     Reply(LocalReply),
+    /// The stream begins again with another request.
+    Redirected,
     /// The client is gone, or its request broke off.
     Disconnected(RequestError),
 }
@@ -64,6 +67,8 @@ pub struct Forwarding {
     priority: Priority,
     timeouts: Timeouts,
     retry: Option<RetryState>,
+    /// The route has a policy for redirects.
+    redirects: bool,
     replay: ReplayBuffer,
     /// What waits for the upstream's consent to an upgrade.
     early: Option<EarlyData>,
@@ -103,6 +108,10 @@ pub(crate) async fn forward(stream: &mut ActiveStream<'_>) -> Outcome {
                 None => forwarding.attempt(stream).await,
             },
             Next::Wait => forwarding.wait(stream).await,
+            Next::Redirected => {
+                forwarding.close_parked(stream);
+                return Outcome::Redirected;
+            }
         };
         next = match end {
             AttemptEnd::Head {
@@ -178,6 +187,8 @@ enum Next {
     Attempt(Duration),
     /// No attempt of its own: those that are parked may still answer.
     Wait,
+    /// No attempt of this request: another has taken its place.
+    Redirected,
 }
 
 impl Forwarding {
@@ -254,7 +265,8 @@ impl Forwarding {
         let retry = RetryState::new(forward.retry_policy.as_ref(), forward.priority, request);
         timeouts.write_expected(request, Duration::ZERO, !config.suppress_envoy_headers);
         route.finalize_request_headers(request, &stream.info, !config.suppress_envoy_headers);
-        let limit = if retry.is_some() {
+        let redirects = forward.internal_redirect_policy.is_some();
+        let limit = if retry.is_some() || redirects {
             replay_limit(&route, hcm.buffer_limit)
         } else if Self::is_idempotent(stream.method) {
             STALE_REPLAY_LIMIT
@@ -269,6 +281,7 @@ impl Forwarding {
             config,
             timeouts,
             retry,
+            redirects,
             replay: ReplayBuffer::new(limit),
             early: stream.upgrade.map(|_| EarlyData::default()),
             tcp,
@@ -345,6 +358,9 @@ impl Forwarding {
                 }
             }
         }
+        if self.redirects && self.follow_redirect(stream, status) {
+            return Some(Next::Redirected);
+        }
         // A bad response is not the last word while another attempt may bring a better one.
         if unwanted && !self.parked.is_empty() {
             self.charge_host_error();
@@ -391,9 +407,10 @@ impl Forwarding {
     fn finish_head(&self, stream: &mut ActiveStream<'_>, status: u16) {
         stream.info.details = Cow::Borrowed("via_upstream");
         stream.info.response_code = status;
+        let received = stream.received_at();
         let response = &mut stream.messages.response;
         if !self.config.suppress_envoy_headers {
-            if let Some(received) = stream.info.timing.downstream_rx_end {
+            if let Some(received) = received {
                 let now = stream.info.timing.upstream_rx_begin.unwrap_or_default();
                 let millis = now.saturating_sub(received).as_millis();
                 response.set(
@@ -469,17 +486,6 @@ impl Forwarding {
     }
 
     #[cold]
-    fn no_healthy_upstream(&self, wanted: Option<&OverrideHost>) -> LocalReply {
-        log_debug!("upstream", "no healthy host");
-        let code = wanted
-            .filter(|wanted| wanted.strict)
-            .map_or(503, |wanted| wanted.status);
-        self.charge.reply(&self.cluster, code);
-        LocalReply::new(code, "no healthy upstream", "no_healthy_upstream")
-            .flag(ResponseFlag::NoHealthyUpstream)
-    }
-
-    #[cold]
     fn on_per_try_timeout(
         &mut self,
         stream: &mut ActiveStream<'_>,
@@ -546,16 +552,6 @@ impl Forwarding {
         }
         self.time_out_parked(stream, code);
         self.timeout_reply("response_timeout")
-    }
-
-    #[cold]
-    fn timeout_reply(&self, details: &'static str) -> LocalReply {
-        let body = match self.timeouts.alternative_response {
-            true => "",
-            false => "upstream request timeout",
-        };
-        LocalReply::new(self.timeouts.code(), body, details)
-            .flag(ResponseFlag::UpstreamRequestTimeout)
     }
 
     /// The host of the last attempt did not answer in time.

@@ -40,7 +40,7 @@ impl UpstreamResponse {
         self.charge_grpc(stream);
         let end = stream.info.timing.upstream_rx_end.unwrap_or_default();
         if stream.request_complete {
-            let start = stream.info.timing.downstream_rx_end.unwrap_or_default();
+            let start = stream.received_at().unwrap_or_default();
             let millis = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
             let Forwarding {
                 charge, cluster, ..

@@ -115,14 +115,12 @@ impl Timeouts {
         if !envoy_headers {
             return;
         }
-        match expected {
-            Some(left) => request.set(
+        // What is there already stays where nothing is expected, as after a redirect.
+        if let Some(left) = expected {
+            request.set(
                 HeaderId::EnvoyExpectedRqTimeoutMs,
                 itoa::Buffer::new().format(left.as_millis()).as_bytes(),
-            ),
-            None => {
-                request.remove(HeaderId::EnvoyExpectedRqTimeoutMs);
-            }
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! The deadlines that hold for a stream as a whole, and what their passing means.
 
-use crate::timeout::earliest;
+use crate::{hcm::HttpConnectionManager, timeout::earliest};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +36,22 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
+    /// Those of a stream that begins now.
+    pub fn new(hcm: &HttpConnectionManager, now: Instant) -> Self {
+        let timeouts = &hcm.timeouts;
+        let after = |timeout: Option<Duration>| timeout.map(|timeout| now + timeout);
+        Self {
+            idle_timeout: timeouts.stream_idle,
+            idle: after(timeouts.stream_idle),
+            request: after(timeouts.request),
+            max_duration: after(timeouts.max_stream_duration),
+            route: None,
+            upstream: None,
+            try_idle: None,
+            periodic_log: after(hcm.access_log_options.flush_interval),
+        }
+    }
+
     pub fn earliest(&self) -> Option<Instant> {
         let whole = earliest(self.max_duration, self.upstream);
         let idle = earliest(self.idle, self.try_idle);

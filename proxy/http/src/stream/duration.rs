@@ -27,7 +27,7 @@ impl ActiveStream<'_> {
         {
             grpc_timeout::write(request, limit);
         }
-        self.deadlines.max_duration = limit.map(|limit| self.info.start + limit);
+        self.deadlines.max_duration = limit.map(|limit| self.begun() + limit);
     }
 }
 

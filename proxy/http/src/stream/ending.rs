@@ -244,8 +244,9 @@ impl ActiveStream<'_> {
         self.info.downstream_wire_bytes_sent = sent.saturating_sub(self.encoded_before);
         self.log_line(AccessLogType::DownstreamEnd);
         let hcm = self.hcm;
+        let since = elapsed.saturating_sub(self.begun() - self.info.start);
         hcm.stats
             .downstream_rq_time
-            .record(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            .record(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     }
 }

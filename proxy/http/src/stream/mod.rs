@@ -14,6 +14,7 @@ mod overload;
 mod pause;
 mod pipeline;
 mod proxy_response;
+mod recreate;
 mod request_body;
 mod response_body;
 mod response_head;
@@ -91,6 +92,8 @@ pub(crate) struct ActiveStream<'a> {
     response_started: bool,
     encoded_before: u64,
     held: flow_control::Held,
+    /// `None`: it has not been redirected, as hardly any has.
+    past: Option<Box<recreate::Past>>,
     /// What a filter answers to a body that it cannot read.
     refusal: Option<Box<LocalReply>>,
     logged: bool,
@@ -120,16 +123,7 @@ impl<'a> ActiveStream<'a> {
             fastrand::u64(..),
         );
         hcm.stats.downstream_rq_active.inc();
-        let deadlines = Deadlines {
-            idle_timeout: hcm.timeouts.stream_idle,
-            idle: hcm.timeouts.stream_idle.map(|d| now + d),
-            request: hcm.timeouts.request.map(|d| now + d),
-            max_duration: hcm.timeouts.max_stream_duration.map(|d| now + d),
-            route: None,
-            upstream: None,
-            try_idle: None,
-            periodic_log: hcm.access_log_options.flush_interval.map(|d| now + d),
-        };
+        let deadlines = Deadlines::new(hcm, now);
         let encoded_before = connection.codec.bytes_encoded();
         Self {
             connection,
@@ -150,6 +144,7 @@ impl<'a> ActiveStream<'a> {
             response_started: false,
             encoded_before,
             held: Default::default(),
+            past: None,
             refusal: None,
             logged: false,
         }
@@ -164,21 +159,28 @@ impl<'a> ActiveStream<'a> {
         }
         self.begin(head);
         let mut step = self.decode_headers(head);
-        if let Step::Paused(paused) = step {
-            self.paused = true;
-            // In a box: whoever is not made to wait pays nothing for it.
-            step = Box::pin(self.resume(paused)).await;
-        }
-        match step {
-            Step::Reply(reply) => self.send_local_reply(reply).await,
-            Step::Disconnected(error) => self.downstream_failed(error).await,
-            // Only a wait leads out of a pause.
-            Step::Paused(_) => self.abandon(),
-            Step::Forward => match router::forward(self).await {
-                router::Outcome::Response(response) => self.proxy_response(response).await,
-                router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
-                router::Outcome::Disconnected(error) => self.downstream_failed(error).await,
-            },
+        loop {
+            if let Step::Paused(paused) = step {
+                self.paused = true;
+                // In a box: whoever is not made to wait pays nothing for it.
+                step = Box::pin(self.resume(paused)).await;
+            }
+            let close = match step {
+                Step::Reply(reply) => self.send_local_reply(reply).await,
+                Step::Disconnected(error) => self.downstream_failed(error).await,
+                // Only a wait leads out of a pause.
+                Step::Paused(_) => self.abandon(),
+                Step::Forward => match router::forward(self).await {
+                    router::Outcome::Response(response) => self.proxy_response(response).await,
+                    router::Outcome::Reply(reply) => self.send_local_reply(reply).await,
+                    router::Outcome::Redirected => None,
+                    router::Outcome::Disconnected(error) => self.downstream_failed(error).await,
+                },
+            };
+            if !self.is_to_begin_again() {
+                return close;
+            }
+            step = self.recreate();
         }
     }
 
@@ -237,13 +239,17 @@ impl<'a> ActiveStream<'a> {
             };
             dropped.add(head.dropped_underscores.into());
         }
-        if self.connection.is_last_request() {
-            stats.downstream_cx_max_requests_reached.inc();
-            self.saw_connection_close = true;
-        }
+        self.note_last_request();
         if self.request_complete {
             // The stream began with the last byte of its request.
             self.receive_end(Duration::ZERO);
+        }
+    }
+
+    fn note_last_request(&mut self) {
+        if self.connection.is_last_request() {
+            self.hcm.stats.downstream_cx_max_requests_reached.inc();
+            self.saw_connection_close = true;
         }
     }
 
@@ -305,16 +311,29 @@ impl<'a> ActiveStream<'a> {
         self.internal = origin.internal;
         self.info.remote_address = origin.remote_address;
 
+        self.enter_filters()
+    }
+
+    /// Chooses the route of the request as it stands.
+    pub fn find_route(&mut self) {
+        let request = &self.messages.request;
         // Envoy finds no route for a request that says by what it came, but says nothing.
-        if self.messages.request.get(HeaderId::ForwardedProto) != Some(b"") {
-            self.route = hcm.routes.find(&self.messages.request, &self.info);
-        }
-        if let Some(found) = &self.route {
-            self.info.route = Some(found.route.info.clone());
-            if let Some(idle) = found.route.idle_timeout() {
-                self.deadlines.idle_timeout = (!idle.is_zero()).then_some(idle);
-                self.deadlines.idle = self.deadlines.idle_timeout.map(|d| self.info.start + d);
-            }
+        let nameless = request.get(HeaderId::ForwardedProto) == Some(b"");
+        self.route = match nameless {
+            true => None,
+            false => self.hcm.routes.find(request, &self.info),
+        };
+        let found = self.route.as_ref();
+        self.info.route = found.map(|found| found.route.info.clone());
+    }
+
+    /// The route, and the filters before the router.
+    fn enter_filters(&mut self) -> Step {
+        let hcm = self.hcm;
+        self.find_route();
+        if let Some(idle) = self.route.as_ref().and_then(|r| r.route.idle_timeout()) {
+            self.deadlines.idle_timeout = (!idle.is_zero()).then_some(idle);
+            self.deadlines.idle = self.deadlines.idle_timeout.map(|d| self.begun() + d);
         }
         self.limit_duration();
         if let Some(refused) = self.begin_upgrade() {

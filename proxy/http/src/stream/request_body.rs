@@ -116,6 +116,15 @@ impl ActiveStream<'_> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<BodyEvent, RequestError>> {
+        if let Some(past) = &mut self.past
+            && let Some(event) = past.next_piece()
+        {
+            if let BodyEvent::Data(data) = &event {
+                // Envoy counts them again.
+                self.info.body_bytes_received += data.len() as u64;
+            }
+            return Poll::Ready(Ok(event));
+        }
         let codec = &mut self.connection.codec;
         let event = codec.poll_body(cx, &mut self.messages.request_trailers);
         match &event {

@@ -4,6 +4,7 @@
 mod downstream;
 mod filters;
 mod http2;
+mod redirects;
 mod timeouts;
 mod tunnels;
 mod upstream;

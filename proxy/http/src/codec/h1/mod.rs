@@ -41,4 +41,4 @@ pub use request::{RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};
 pub use server::ServerConnection;
 pub use settings::{HeaderKeyFormat, Http1Settings, UnderscoreAction};
-pub use target::authority_is_valid;
+pub use target::{Url, authority_is_valid, parse_url};

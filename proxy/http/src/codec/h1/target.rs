@@ -30,6 +30,33 @@ pub(super) fn has_valid_shape(target: &[u8], connect: bool) -> bool {
     is_host(host) && !host.windows(2).any(|w| w == b"@@") && is_target(path)
 }
 
+/// An absolute URL of any scheme, as Envoy's `Utility::Url` takes it apart.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Url<'a> {
+    pub scheme: &'a [u8],
+    /// Host and port; user info is left out.
+    pub authority: &'a [u8],
+    /// Path, query and fragment, `/` when there is none.
+    pub path: &'a [u8],
+}
+
+impl<'a> Url<'a> {
+    /// What is sent to a server: the fragment is none of its business.
+    pub fn path_and_query(&self) -> &'a [u8] {
+        let end = self.path.iter().position(|&b| b == b'#');
+        self.path
+            .get(..end.unwrap_or(self.path.len()))
+            .unwrap_or_default()
+    }
+}
+
+/// `None` if it is not absolute, or nothing that a request can be sent to.
+pub fn parse_url(url: &[u8]) -> Option<Url<'_>> {
+    has_valid_shape(url, false)
+        .then(|| take_apart(url))
+        .flatten()
+}
+
 /// The parts of an absolute-form target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Absolute<'a> {
@@ -40,22 +67,33 @@ pub(super) struct Absolute<'a> {
     pub(super) path: &'a [u8],
 }
 
-pub(super) fn parse_absolute(target: &[u8]) -> Result<Absolute<'_>, CodecError> {
-    let (scheme, rest) = split_scheme(target).ok_or(CodecError::INVALID_URL)?;
+fn take_apart(target: &[u8]) -> Option<Url<'_>> {
+    let (scheme, rest) = split_scheme(target)?;
     let (host, path) = split_path(rest);
     let authority = match host.iter().position(|&b| b == b'@') {
         Some(at) => {
             let (user, host) = host.split_at(at);
             if user.iter().any(|b| matches!(b, b'[' | b']')) {
-                return Err(CodecError::INVALID_URL);
+                return None;
             }
             host.get(1..).unwrap_or_default()
         }
         None => host,
     };
-    if split_port(authority).is_none() {
-        return Err(CodecError::INVALID_URL);
-    }
+    split_port(authority)?;
+    Some(Url {
+        scheme,
+        authority,
+        path: if path.is_empty() { b"/" } else { path },
+    })
+}
+
+pub(super) fn parse_absolute(target: &[u8]) -> Result<Absolute<'_>, CodecError> {
+    let Url {
+        scheme,
+        authority,
+        path,
+    } = take_apart(target).ok_or(CodecError::INVALID_URL)?;
     let scheme: &[u8] = if scheme.eq_ignore_ascii_case(b"http") {
         b"http"
     } else if scheme.eq_ignore_ascii_case(b"https") {
@@ -66,7 +104,7 @@ pub(super) fn parse_absolute(target: &[u8]) -> Result<Absolute<'_>, CodecError> 
     Ok(Absolute {
         scheme,
         authority,
-        path: if path.is_empty() { b"/" } else { path },
+        path,
     })
 }
 
