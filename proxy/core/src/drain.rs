@@ -3,8 +3,7 @@
 //! What Envoy 1.40 does, measured: with the gradual strategy ever more responses ask, all of them after half of the drain
 //! time; connections without a request are asked at some moment of its last third.
 
-use crate::worker;
-use parking_lot::Mutex;
+use crate::wakers::{Wakers, Watch};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -21,8 +20,6 @@ const DRAINS_INBOUND: u8 = 2;
 const DRAINS_ALL: u8 = 4;
 /// The process ends: everybody is asked, and at once.
 const ENDS: u8 = 8;
-/// Workers share a list of watchers only if there are more of them.
-const SHARDS: usize = 16;
 
 /// `--drain-time-s` and `--drain-strategy`.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +54,8 @@ pub struct DrainManager {
     flags: AtomicU8,
     inbound_since: OnceLock<Instant>,
     all_since: OnceLock<Instant>,
-    watchers: [Mutex<Watchers>; SHARDS],
-}
-
-/// Connections that wait for the client and have to wake up when draining begins.
-#[derive(Debug, Default)]
-struct Watchers {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
+    /// Connections that wait for the client and have to wake up when draining begins.
+    watchers: Arc<Wakers>,
 }
 
 impl DrainManager {
@@ -95,7 +86,7 @@ impl DrainManager {
         };
         let begun = since.set(Instant::now()).is_ok();
         self.flags.fetch_or(flag, Relaxed);
-        self.wake_watchers();
+        self.watchers.wake_all();
         begun
     }
 
@@ -104,15 +95,7 @@ impl DrainManager {
         // Whoever drained before has set it; idle connections then keep the moment that they chose.
         let _ = self.all_since.set(Instant::now());
         self.flags.fetch_or(DRAINS_ALL | ENDS, Relaxed);
-        self.wake_watchers();
-    }
-
-    fn wake_watchers(&self) {
-        for shard in &self.watchers {
-            for waker in shard.lock().wakers.iter().flatten() {
-                waker.wake_by_ref();
-            }
-        }
+        self.watchers.wake_all();
     }
 
     pub fn is_draining(&self, direction: DrainDirection) -> bool {
@@ -219,40 +202,8 @@ impl DrainDecision {
 
     /// Wakes a task when a drain sequence begins, until the guard is dropped. Who asks [`has_begun`](Self::has_begun)
     /// afterwards misses nothing.
-    pub fn watch(&self, waker: Waker) -> DrainWatch {
-        let shard = worker::current() % SHARDS;
-        let mut watchers = self.manager.watchers[shard].lock();
-        let slot = watchers.free.pop().unwrap_or_else(|| {
-            watchers.wakers.push(None);
-            watchers.wakers.len() - 1
-        });
-        if let Some(entry) = watchers.wakers.get_mut(slot) {
-            *entry = Some(waker);
-        }
-        drop(watchers);
-        DrainWatch {
-            manager: self.manager.clone(),
-            shard,
-            slot,
-        }
-    }
-}
-
-/// Keeps a waker registered.
-#[derive(Debug)]
-pub struct DrainWatch {
-    manager: Arc<DrainManager>,
-    shard: usize,
-    slot: usize,
-}
-
-impl Drop for DrainWatch {
-    fn drop(&mut self) {
-        let mut watchers = self.manager.watchers[self.shard].lock();
-        if let Some(entry) = watchers.wakers.get_mut(self.slot) {
-            *entry = None;
-            watchers.free.push(self.slot);
-        }
+    pub fn watch(&self, waker: Waker) -> Watch {
+        self.manager.watchers.watch(waker)
     }
 }
 

@@ -26,12 +26,14 @@ pub mod protocol;
 pub mod rbac;
 pub mod response_flag;
 pub mod runtime;
+pub mod scaled_timer;
 pub mod slot;
 pub mod stats;
 pub mod stream_info;
 pub mod tls_info;
 pub mod token_bucket;
 mod uuid;
+pub mod wakers;
 pub mod wall_clock;
 pub mod worker;
 

@@ -1,6 +1,6 @@
 //! Envoy's overload state: what requests and accept loops read of the overload manager. Nothing is decided here.
 
-use crate::stats::Counter;
+use crate::{scaled_timer::ScaledTimers, stats::Counter};
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
@@ -25,6 +25,8 @@ pub struct OverloadState {
     pub tcp_listener_accept: LoadShedPoint,
     /// `envoy.overload_actions.stop_accepting_connections`
     stop_accepting_connections: watch::Sender<bool>,
+    /// `envoy.overload_actions.reduce_timeouts`
+    pub timers: Arc<ScaledTimers>,
 }
 
 /// How many of those who ask are refused, from none to all.
@@ -40,6 +42,14 @@ pub struct LoadShedPoint {
 }
 
 impl OverloadState {
+    /// That of a listener that bypasses the overload manager. Its timeouts are reduced all the same, as in Envoy.
+    pub fn bypassed(&self) -> Self {
+        Self {
+            timers: self.timers.clone(),
+            ..Self::default()
+        }
+    }
+
     /// False: no level is above 0.
     #[inline]
     pub fn is_active(&self) -> bool {
@@ -95,6 +105,10 @@ impl Level {
     pub fn set(&self, value: f64) {
         // The conversion saturates.
         self.0.store((value * f64::from(u32::MAX)) as u32, Relaxed);
+    }
+
+    pub fn get(&self) -> f64 {
+        f64::from(self.0.load(Relaxed)) / f64::from(u32::MAX)
     }
 
     /// True for as many of those who ask as the level says.

@@ -31,9 +31,11 @@ use crate::{
 use outrigger_core::{
     ConnectionInfo, Protocol,
     access_log::AccessLogs,
-    drain::{DrainDecision, DrainWatch},
+    drain::DrainDecision,
     log_debug,
     network_filter::{ConnectionFilters, Verdict},
+    scaled_timer::ScaledTimer,
+    wakers::Watch,
 };
 use outrigger_transport::Stream;
 use outrigger_upstream::{
@@ -184,6 +186,7 @@ impl HttpConnectionManager {
         }
         connection.duration_deadline = connection.max_duration_deadline();
         let _watch = connection.watch_drain().await;
+        let _timers = connection.watch_timers().await;
         let close = connection.run().await;
         connection.close(close).await;
     }
@@ -258,6 +261,11 @@ impl Connection {
         }
     }
 
+    fn due(&self, timer: ScaledTimer, timeout: Duration, deadline: Instant) -> Instant {
+        let timers = &self.hcm.overload.state.timers;
+        timers.due(timer, timeout, deadline)
+    }
+
     /// Waits for a request head, under the timeouts that hold between requests.
     async fn next_request(
         &mut self,
@@ -282,12 +290,16 @@ impl Connection {
                     self.count_codec(Protocol::Http11);
                     head_deadline = hcm.timeouts.request_headers.map(|d| Instant::now() + d);
                 }
+                let idle_due = idle_deadline
+                    .zip(idle_timeout)
+                    .map(|(at, timeout)| self.due(ScaledTimer::ConnectionIdle, timeout, at));
+                let duration_deadline = self.duration_deadline();
                 let drain_close = self.drain_close();
                 let drain_deadline = match self.drain {
                     // A request that has begun is served.
                     DrainState::Draining { .. } if self.codec.head_started() => None,
                     DrainState::Draining { until } => until,
-                    _ => earliest(earliest(self.duration_deadline, drain_close), idle_deadline),
+                    _ => earliest(earliest(duration_deadline, drain_close), idle_due),
                 };
                 let deadline = earliest(drain_deadline, head_deadline);
                 if self.timer.poll_deadline(cx, deadline).is_pending() {
@@ -303,7 +315,7 @@ impl Connection {
                 }
                 if passed(drain_close) {
                     hcm.stats.downstream_cx_drain_close.inc();
-                } else if passed(self.duration_deadline) {
+                } else if passed(duration_deadline) {
                     self.max_duration_reached();
                     if self.soft_drain {
                         continue;
@@ -326,9 +338,15 @@ impl Connection {
     }
 
     /// Wakes this task when a drain sequence begins.
-    async fn watch_drain(&self) -> DrainWatch {
+    async fn watch_drain(&self) -> Watch {
         let decision = &self.hcm.drain;
         poll_fn(|cx| Poll::Ready(decision.watch(cx.waker().clone()))).await
+    }
+
+    /// Wakes this task when timeouts become shorter.
+    pub async fn watch_timers(&self) -> Option<Box<Watch>> {
+        let timers = &self.hcm.overload.state.timers;
+        poll_fn(|cx| Poll::Ready(timers.watch(cx.waker()))).await
     }
 
     /// When the connection is to be asked to close, as a drain sequence has begun.
@@ -392,7 +410,9 @@ impl Connection {
     }
 
     pub fn duration_deadline(&self) -> Option<Instant> {
-        self.duration_deadline
+        let deadline = self.duration_deadline?;
+        let duration = deadline.saturating_duration_since(self.info.start);
+        Some(self.due(ScaledTimer::ConnectionMax, duration, deadline))
     }
 
     /// A draining server asks the connection to close with this response. A stream leaves the count to its connection.

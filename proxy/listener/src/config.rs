@@ -76,7 +76,7 @@ pub(crate) fn compile(proto: &Proto, shared: &Shared<'_>) -> Result<Listener, Co
     let access_logs = AccessLogs::compile(&proto.access_log, &context.log_services());
     let access_logs = access_logs.at("access_log")?;
     let overload = match proto.bypass_overload_manager {
-        true => Arc::default(),
+        true => Arc::new(context.overload.bypassed()),
         false => context.overload.clone(),
     };
     let lent = ListenerContext {

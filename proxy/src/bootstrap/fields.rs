@@ -182,6 +182,14 @@ const FIELDS: &[Message] = &[
         fields: &[("scaling_threshold", USED), ("saturation_threshold", USED)],
     },
     Message {
+        name: "envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
+        fields: &[("timer_scale_factors", USED)],
+    },
+    Message {
+        name: "envoy.config.overload.v3.ScaleTimersOverloadActionConfig.ScaleTimer",
+        fields: &[("timer", USED), ("min_timeout", USED), ("min_scale", USED)],
+    },
+    Message {
         name: "envoy.config.overload.v3.ShrinkHeapConfig",
         fields: &[
             ("timer_interval", Ignored(NO_SHRINKING)),

@@ -25,6 +25,7 @@ use outrigger_core::{
     ConnectionInfo, Protocol, ResponseFlag,
     panics::contained,
     runtime::{Runtime, RuntimeUint64},
+    scaled_timer::ScaledTimer,
 };
 use outrigger_upstream::{frames, stats::Http2Stats};
 use parking_lot::Mutex;
@@ -37,7 +38,7 @@ use std::{
 use stream::{StreamEnd, run};
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 /// When a connection ends because its client resets streams too soon.
@@ -163,7 +164,11 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
     ));
     let io = ServerIo::new(&wire);
     let builder = settings.server(hcm.buffer_limit);
-    let end = match handshake(&builder, io, hcm.timeouts.connection_idle).await {
+    let idle = hcm.timeouts.connection_idle.map(|timeout| {
+        let (now, timers) = (Instant::now(), &hcm.overload.state.timers);
+        timers.due(ScaledTimer::ConnectionIdle, timeout, now + timeout)
+    });
+    let end = match handshake(&builder, io, idle).await {
         Ok(codec) => {
             let mut served = Http2Connection::new(hcm.clone(), info, settings, stats, codec, io);
             served.signals = signals;
@@ -202,11 +207,11 @@ pub(crate) async fn serve(connection: &mut Connection) -> Close {
 async fn handshake<'a>(
     builder: &h2::server::Builder,
     io: ServerIo<'a>,
-    idle: Option<Duration>,
+    idle: Option<Instant>,
 ) -> Result<h2::server::Connection<ServerIo<'a>, Bytes>, End> {
     let handshake = builder.handshake(io);
     let result = match idle {
-        Some(idle) => timeout(idle, handshake).await.map_err(|_| End::Abort)?,
+        Some(idle) => timeout_at(idle, handshake).await.map_err(|_| End::Abort)?,
         None => handshake.await,
     };
     result.map_err(|error| match error.is_library() {
@@ -422,7 +427,18 @@ impl<'a> Http2Connection<'a> {
             return None;
         }
         let timeout = self.hcm.timeouts.connection_idle?;
-        self.drain.is_none().then_some(self.idle_since + timeout)
+        let timers = &self.hcm.overload.state.timers;
+        self.drain.is_none().then(|| {
+            let deadline = self.idle_since + timeout;
+            timers.due(ScaledTimer::ConnectionIdle, timeout, deadline)
+        })
+    }
+
+    fn duration_deadline(&self) -> Option<Instant> {
+        let deadline = self.duration_deadline?;
+        let duration = deadline.saturating_duration_since(self.info.start);
+        let timers = &self.hcm.overload.state.timers;
+        Some(timers.due(ScaledTimer::ConnectionMax, duration, deadline))
     }
 
     /// When a drain that has begun has lasted long enough.
@@ -447,7 +463,7 @@ impl<'a> Http2Connection<'a> {
 
     fn deadline(&mut self) -> Option<Instant> {
         let ping = earliest(self.next_ping, self.pong_deadline);
-        let end = earliest(self.drain_deadline(), self.duration_deadline);
+        let end = earliest(self.drain_deadline(), self.duration_deadline());
         let end = earliest(end, self.notice_deadline());
         let deadline = earliest(earliest(self.idle_deadline(), end), ping);
         earliest(deadline, self.head_deadline())
@@ -470,7 +486,7 @@ impl<'a> Http2Connection<'a> {
             self.hcm.stats.downstream_cx_drain_close.inc();
             self.start_drain();
         }
-        if passed(self.duration_deadline) {
+        if passed(self.duration_deadline()) {
             self.duration_deadline = None;
             self.hcm.stats.downstream_cx_max_duration_reached.inc();
             self.start_drain();

@@ -33,6 +33,7 @@ pub(super) async fn run(
 ) -> StreamEnd {
     let begin = Instant::now();
     let hcm = connection.hcm.clone();
+    let _timers = connection.watch_timers().await;
     let malformed = head.as_ref().is_err_and(|error| error.is_malformed());
     {
         let mut stream = ActiveStream::new(&mut connection, &hcm, &mut messages);

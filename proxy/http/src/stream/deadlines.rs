@@ -1,6 +1,7 @@
 //! The deadlines that hold for a stream as a whole, and what their passing means.
 
 use crate::{hcm::HttpConnectionManager, timeout::earliest};
+use outrigger_core::scaled_timer::{ScaledTimer, ScaledTimers};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,13 +53,20 @@ impl Deadlines {
         }
     }
 
-    pub fn earliest(&self) -> Option<Instant> {
+    /// `timers` may let streams be idle for a shorter time.
+    pub fn earliest(&self, timers: &ScaledTimers) -> Option<Instant> {
         let whole = earliest(self.max_duration, self.upstream);
-        let idle = earliest(self.idle, self.try_idle);
+        let idle = earliest(self.idle(timers), self.try_idle);
         earliest(earliest(idle, self.request), earliest(whole, self.route))
     }
 
-    pub fn expired(&self, now: Instant) -> Option<Expired> {
+    fn idle(&self, timers: &ScaledTimers) -> Option<Instant> {
+        let timeout = self.idle_timeout.unwrap_or_default();
+        let due = |deadline| timers.due(ScaledTimer::StreamIdle, timeout, deadline);
+        self.idle.map(due)
+    }
+
+    pub fn expired(&self, now: Instant, timers: &ScaledTimers) -> Option<Expired> {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
         if passed(self.max_duration) {
             Some(Expired::MaxStreamDuration)
@@ -68,7 +76,7 @@ impl Deadlines {
             Some(Expired::UpstreamMaxDuration)
         } else if passed(self.route) {
             Some(Expired::Route)
-        } else if passed(self.idle) {
+        } else if passed(self.idle(timers)) {
             Some(Expired::StreamIdle)
         } else if passed(self.try_idle) {
             Some(Expired::PerTryIdle)

@@ -475,7 +475,8 @@ impl<'a> ActiveStream<'a> {
     /// Ready when one of the stream's deadlines, or the router's own, has passed.
     pub fn poll_deadlines(&mut self, cx: &mut Context<'_>, own: Option<Instant>) -> Poll<Expired> {
         loop {
-            let deadline = earliest(own, self.deadlines.earliest());
+            let timers = &self.hcm.overload.state.timers;
+            let deadline = earliest(own, self.deadlines.earliest(timers));
             let deadline = earliest(deadline, self.connection.duration_deadline());
             let deadline = earliest(deadline, self.deadlines.periodic_log);
             if self
@@ -487,7 +488,7 @@ impl<'a> ActiveStream<'a> {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            if let Some(expired) = self.deadlines.expired(now) {
+            if let Some(expired) = self.deadlines.expired(now, timers) {
                 return Poll::Ready(expired);
             }
             if own.is_some_and(|d| d <= now) {

@@ -13,6 +13,7 @@ use crate::{
     hcm::Close,
     router::UpstreamResponse,
 };
+use outrigger_core::scaled_timer::ScaledTimer;
 use std::{
     borrow::Cow,
     future::poll_fn,
@@ -206,7 +207,9 @@ impl ActiveStream<'_> {
     /// Waits until the client's window has let all of a complete response through, or for as long as it may take. Fails
     /// if the client goes before that.
     async fn await_window(&mut self) -> Result<(), ()> {
-        let deadline = self.flush_timeout().map(|limit| Instant::now() + limit);
+        let timeout = self.flush_timeout();
+        let deadline = timeout.map(|timeout| (timeout, Instant::now() + timeout));
+        let timers = &self.hcm.overload.state.timers;
         poll_fn(|cx| {
             let codec = &mut self.connection.codec;
             if codec.poll_closed(cx).is_ready() {
@@ -214,7 +217,11 @@ impl ActiveStream<'_> {
             }
             match codec.poll_flush(cx) {
                 Poll::Ready(result) => Poll::Ready(result.map_err(drop)),
-                Poll::Pending => self.connection.timer.poll_deadline(cx, deadline).map(Ok),
+                Poll::Pending => {
+                    let due = |(timeout, at)| timers.due(ScaledTimer::StreamFlush, timeout, at);
+                    let timer = &mut self.connection.timer;
+                    timer.poll_deadline(cx, deadline.map(due)).map(Ok)
+                }
             }
         })
         .await

@@ -1,12 +1,17 @@
 //! Envoy's overload actions and load-shed points: triggers that make a level out of the pressure of resources.
 
-use envoy_api::pb::envoy::config::overload::v3::{
-    OverloadAction, Trigger as TriggerProto, trigger::TriggerOneof,
+use super::timers::{SCALE_TIMERS, Timers};
+use envoy_api::{
+    pb::envoy::config::overload::v3::{
+        OverloadAction, Trigger as TriggerProto, trigger::TriggerOneof,
+    },
+    type_name,
 };
 use outrigger_core::{
     ConfigError,
     error::{ConfigResult, required},
     overload::OverloadState,
+    scaled_timer::ScaledTimer,
     stat_group,
     stats::{Counter, Gauge, Store},
 };
@@ -21,7 +26,7 @@ stat_group! {
 }
 
 /// What the level of an action or of a load-shed point moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Effect {
     StopAcceptingRequests,
     DisableHttpKeepalive,
@@ -29,6 +34,7 @@ enum Effect {
     RejectIncomingConnections,
     /// The allocator gives memory back in any case.
     ShrinkHeap,
+    ReduceTimeouts(Vec<ScaledTimer>),
     DecodeHeaders,
     TcpListenerAccept,
 }
@@ -65,26 +71,50 @@ impl Action {
         proto: &OverloadAction,
         resources: &Resources,
         store: &Store,
+        timers: &mut Timers<'_>,
     ) -> Result<Self, ConfigError> {
         let name = &proto.name;
+        let config = proto.typed_config.as_ref();
+        let scale = config.filter(|any| type_name(&any.type_url) == SCALE_TIMERS);
         let effect = match name.strip_prefix(ACTIONS) {
             Some("stop_accepting_requests") => Effect::StopAcceptingRequests,
             Some("disable_http_keepalive") => Effect::DisableHttpKeepalive,
             Some("stop_accepting_connections") => Effect::StopAcceptingConnections,
             Some("reject_incoming_connections") => Effect::RejectIncomingConnections,
             Some("shrink_heap") => Effect::ShrinkHeap,
-            Some("reduce_timeouts" | "reset_high_memory_stream") => {
+            Some("reduce_timeouts") => match scale {
+                Some(scale) => Effect::ReduceTimeouts(timers.compile(name, scale)?),
+                None => {
+                    return Err(ConfigError::new(format!(
+                        "Overload action \"{name}\" requires typed_config"
+                    )));
+                }
+            },
+            Some("reset_high_memory_stream") => {
                 return Err(
                     ConfigError::new(format!("{name} is not supported in this version")).at("name"),
                 );
             }
-            _ => {
+            Some(_) if scale.is_some() => {
                 return Err(ConfigError::new(format!(
-                    "Unknown Overload Manager Action {name}"
+                    "Overload action name \"{name}\" uses reserved prefix \"{ACTIONS}\""
                 )));
             }
+            _ => match scale {
+                Some(scale) => Effect::ReduceTimeouts(timers.compile(name, scale)?),
+                None => {
+                    return Err(ConfigError::new(format!(
+                        "Unknown Overload Manager Action {name}"
+                    )));
+                }
+            },
         };
-        if proto.typed_config.is_some() && effect != Effect::ShrinkHeap {
+        let fits = match &effect {
+            Effect::ShrinkHeap => scale.is_none(),
+            Effect::ReduceTimeouts(_) => true,
+            _ => config.is_none(),
+        };
+        if !fits {
             return Err(ConfigError::new(format!(
                 "Overload action name \"{name}\" conflicts with its typed config"
             ))
@@ -170,7 +200,7 @@ impl Action {
 
     /// Lets those feel it who have to.
     pub fn apply(&self, state: &OverloadState) {
-        let level = match self.effect {
+        let level = match &self.effect {
             Effect::StopAcceptingRequests => &state.stop_accepting_requests,
             Effect::DisableHttpKeepalive => &state.disable_http_keepalive,
             Effect::RejectIncomingConnections => &state.reject_incoming_connections,
@@ -178,6 +208,7 @@ impl Action {
             Effect::TcpListenerAccept => &state.tcp_listener_accept.level,
             // Half of a listener cannot be closed.
             Effect::StopAcceptingConnections => return state.stop_accepting(self.level >= 1.0),
+            Effect::ReduceTimeouts(timers) => return state.timers.set(timers, self.level),
             Effect::ShrinkHeap => return,
         };
         level.set(self.level);

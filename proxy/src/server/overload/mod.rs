@@ -2,6 +2,7 @@
 
 mod action;
 mod monitor;
+mod timers;
 
 use action::{Action, Resources};
 use envoy_api::pb::envoy::config::overload::v3::OverloadManager;
@@ -16,6 +17,7 @@ use outrigger_core::{
 use outrigger_listener::ConnectionLimit;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
+use timers::Timers;
 use tokio::time::{Instant, sleep};
 
 /// Envoy's `refresh_interval` unless it is set.
@@ -94,6 +96,7 @@ impl Overload {
         }
         let mut known = Vec::new();
         let mut actions = Vec::new();
+        let mut timers = Timers::new(&state.timers);
         for (index, action) in proto.actions.iter().enumerate() {
             if known.contains(&&action.name) {
                 return Err(ConfigError::new(format!(
@@ -102,7 +105,8 @@ impl Overload {
                 )));
             }
             known.push(&action.name);
-            let action = Action::compile(action, &names, store).at_index("actions", index)?;
+            let action =
+                Action::compile(action, &names, store, &mut timers).at_index("actions", index)?;
             actions.push(action);
         }
         for (index, point) in proto.loadshed_points.iter().enumerate() {

@@ -85,7 +85,12 @@ fn what_is_wrong_is_refused_with_its_path() {
         ),
         (
             action("{name: envoy.overload_actions.reduce_timeouts}"),
-            "overload_manager.actions[0].name: envoy.overload_actions.reduce_timeouts is not supported in this version",
+            "overload_manager.actions[0]: Overload action \"envoy.overload_actions.reduce_timeouts\" requires typed_config",
+        ),
+        (
+            action("{name: envoy.overload_actions.reset_high_memory_stream}"),
+            "overload_manager.actions[0].name: envoy.overload_actions.reset_high_memory_stream is not supported in \
+             this version",
         ),
     ] {
         assert_eq!(compile(&yaml).unwrap_err(), error);
