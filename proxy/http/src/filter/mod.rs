@@ -106,6 +106,8 @@ pub enum Detour {
     Hold(HoldHead),
     /// The filter puts a reply of its own in the place of the response; no other filter sees it.
     Reply(Box<LocalReply>),
+    /// The stream begins again with another request, whose response is put in the place of this one.
+    Redirect,
 }
 
 /// What becomes of a held response above its limit.
@@ -277,7 +279,10 @@ impl FilterChain {
                 }
                 HttpFilter::Cors(filter) => filter.decode_headers(at, stream),
                 HttpFilter::Csrf(filter) => filter.decode_headers(at, stream),
-                HttpFilter::CustomResponse(_) => Decision::Continue,
+                HttpFilter::CustomResponse(_) => {
+                    CustomResponse::decode_headers(at, stream);
+                    Decision::Continue
+                }
                 HttpFilter::Decompressor(filter) => {
                     filter.decode_headers(at, stream);
                     Decision::Continue
@@ -376,8 +381,8 @@ impl FilterChain {
                 | HttpFilter::SetFilterState(_)
                 | HttpFilter::SetMetadata(_) => {}
                 HttpFilter::CustomResponse(filter) => {
-                    if let Some(reply) = filter.encode_headers(at, stream) {
-                        return Some(Detour::Reply(reply));
+                    if let Some(detour) = filter.encode_headers(at, stream) {
+                        return Some(detour);
                     }
                 }
                 HttpFilter::GrpcHttp1Bridge(filter) => {

@@ -15,6 +15,8 @@ pub enum FilterState {
     AcceptEncoding(Box<[u8]>),
     /// The origin of a request that the policy allows.
     Cors(Box<[u8]>),
+    /// The request has come as far as the filter of custom responses.
+    CustomResponse,
     Fault(ActiveFault),
     /// The response is to be bridged to HTTP/1.
     GrpcBridge,

@@ -103,6 +103,20 @@ impl Redirect {
         })
     }
 
+    /// A redirect of a response, whatever route that comes from.
+    pub(crate) fn of_response(proto: &Proto) -> Result<Self, ConfigError> {
+        let refused = match &proto.path_rewrite_specifier {
+            Some(PathRewriteSpecifier::PrefixRewrite(_)) => "prefix_rewrite",
+            Some(PathRewriteSpecifier::RegexRewrite(_)) => "regex_rewrite",
+            Some(PathRewriteSpecifier::PathRewrite(_)) => "path_rewrite",
+            Some(PathRewriteSpecifier::PathRedirect(_)) | None => {
+                return Self::compile(proto, PathMatcher::Connect);
+            }
+        };
+        let reason = format!("{refused} is not supported for Custom Response");
+        Err(ConfigError::new(reason).at(refused))
+    }
+
     /// The redirect of a virtual host that requires TLS.
     pub(super) fn to_tls() -> Self {
         Self {

@@ -19,6 +19,7 @@ mod timeout;
 
 pub(crate) use cluster::{cluster_of, name_cluster};
 pub use config::RouterConfig;
+pub(crate) use redirect::lead_to;
 pub use response::UpstreamResponse;
 
 use self::{

@@ -40,11 +40,11 @@ impl Forwarding {
         };
         log_debug!("router", &stream.info => "Internal redirect succeeded");
         stats.upstream_internal_redirect_succeeded_total.inc();
-        let pieces = match body {
-            Body::SentAgain => self.replay.pieces(),
-            Body::Dropped => &[],
-        };
-        stream.begin_again(status, pieces);
+        stream.info.response_code = status;
+        stream.begin_again();
+        if body == Body::SentAgain {
+            stream.send_again(self.replay.pieces());
+        }
         true
     }
 }
@@ -78,10 +78,7 @@ fn convert(
     let messages = &mut *stream.messages;
     let before = messages.request.clone();
     copy_headers(policy, &messages.response, &mut messages.request);
-    lead_to(&mut messages.request, &url);
-    stream.find_route();
-    stream.info.cluster = None;
-    name_cluster(stream);
+    lead_to(stream, &url);
     let refused = match &stream.route {
         None => Some(&stats.passthrough_internal_redirect_no_route),
         Some(found) => {
@@ -116,8 +113,15 @@ fn copy_headers(policy: &InternalRedirectPolicy, response: &HeaderMap, request: 
     }
 }
 
-/// Points a request to another place.
-fn lead_to(request: &mut HeaderMap, url: &Url<'_>) {
+/// Points the request to another place, and the stream to the route from there.
+pub(crate) fn lead_to(stream: &mut ActiveStream<'_>, url: &Url<'_>) {
+    point_to(&mut stream.messages.request, url);
+    stream.find_route();
+    stream.info.cluster = None;
+    name_cluster(stream);
+}
+
+fn point_to(request: &mut HeaderMap, url: &Url<'_>) {
     request.set(HeaderId::Scheme, url.scheme);
     request.set(HeaderId::Authority, url.authority);
     request.set(HeaderId::Path, url.path_and_query());
@@ -164,7 +168,7 @@ mod tests {
     fn a_request_is_led_to_another_place() {
         let mut next = request(b"GET");
         if let Some(url) = parse_url(b"https://me@b.test:81/to?q#f") {
-            lead_to(&mut next, &url);
+            point_to(&mut next, &url);
         }
         assert_eq!(url_of(&next, true), b"https://b.test:81/to?q");
         assert_eq!(next.get(HeaderId::Scheme), Some(&b"https"[..]));

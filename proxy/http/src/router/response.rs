@@ -6,6 +6,7 @@ use crate::{
     local_reply::LocalReply,
     stream::{ActiveStream, Expired},
 };
+use bytes::Bytes;
 use outrigger_upstream::{CloseReason, stats::ClusterStats};
 use std::borrow::Cow;
 
@@ -26,6 +27,14 @@ impl UpstreamResponse {
     pub(crate) fn touch(&self, stream: &mut ActiveStream<'_>) {
         if stream.deadlines.try_idle.is_some() {
             self.forwarding.touch_response(stream);
+        }
+    }
+
+    /// The body of the request, if it was kept to be sent again.
+    pub(crate) fn kept_body(&self) -> &[Bytes] {
+        match self.forwarding.retry.is_some() || self.forwarding.redirects {
+            true => self.forwarding.replay.pieces(),
+            false => &[],
         }
     }
 

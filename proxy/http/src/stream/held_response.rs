@@ -18,6 +18,8 @@ pub(super) enum HoldFailure {
     TooLarge,
     /// A filter has another in its place.
     Replaced(Box<LocalReply>),
+    /// The stream begins again.
+    Redirected,
     Ended(ResponseEnd),
 }
 
@@ -41,6 +43,7 @@ impl ActiveStream<'_> {
             match self.filters.resume_encode(self, hold.place) {
                 Some(Detour::Hold(next)) => hold = next,
                 Some(Detour::Reply(reply)) => return Err(HoldFailure::Replaced(reply)),
+                Some(Detour::Redirect) => return Err(HoldFailure::Redirected),
                 None => return Ok(()),
             }
         }

@@ -31,16 +31,17 @@ impl ActiveStream<'_> {
             let detour = match self.filters.encode_headers(self, end) {
                 Some(Detour::Hold(hold)) => {
                     match Box::pin(self.hold_local(hold, &mut body)).await {
-                        Ok(replaced) => replaced,
+                        Ok(detour) => detour,
                         Err(expired) => return self.expire_response(expired),
                     }
                 }
-                Some(Detour::Reply(other)) => Some(other),
-                None => None,
+                detour => detour,
             };
             match detour {
-                Some(other) => reply = *other,
-                None => break (code, body, end, now),
+                Some(Detour::Reply(other)) => reply = *other,
+                // The stream goes on with another request.
+                Some(Detour::Redirect) => return None,
+                Some(Detour::Hold(_)) | None => break (code, body, end, now),
             }
         };
         if self.send_response_head(code, end, now).is_err() {
@@ -162,13 +163,13 @@ impl ActiveStream<'_> {
         .await
     }
 
-    /// Shows the whole reply to the filter that holds its head, and to those behind it. `Some`: what one of them has in its
-    /// place.
+    /// Shows the whole reply to the filter that holds its head, and to those behind it. `Some`: what one of them wants in its
+    /// place; it is held no more.
     async fn hold_local(
         &mut self,
         mut hold: HoldHead,
         body: &mut Option<Bytes>,
-    ) -> Result<Option<Box<LocalReply>>, Expired> {
+    ) -> Result<Option<Detour>, Expired> {
         loop {
             poll_fn(|cx| {
                 let mut pipeline = std::mem::take(&mut self.messages.response_body);
@@ -187,8 +188,7 @@ impl ActiveStream<'_> {
             .await?;
             match self.filters.resume_encode(self, hold.place) {
                 Some(Detour::Hold(next)) => hold = next,
-                Some(Detour::Reply(reply)) => return Ok(Some(reply)),
-                None => return Ok(None),
+                detour => return Ok(detour),
             }
         }
     }

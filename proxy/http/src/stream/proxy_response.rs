@@ -36,12 +36,18 @@ impl ActiveStream<'_> {
             let held = match detour {
                 Detour::Hold(hold) => Box::pin(self.hold_response_head(hold, &mut upstream)).await,
                 Detour::Reply(reply) => Err(HoldFailure::Replaced(reply)),
+                Detour::Redirect => Err(HoldFailure::Redirected),
             };
             match held {
                 Ok(()) => now = self.info.elapsed(),
                 Err(HoldFailure::Replaced(reply)) => {
                     upstream.discard(self);
                     return self.send_local_reply(*reply).await;
+                }
+                Err(HoldFailure::Redirected) => {
+                    self.send_again(upstream.kept_body());
+                    upstream.discard(self);
+                    return None;
                 }
                 Err(HoldFailure::Ended(ResponseEnd::UpstreamFailed(error))) => {
                     let reply = upstream.fail_held(self, &error);

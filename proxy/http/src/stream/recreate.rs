@@ -2,13 +2,14 @@
 
 use super::{ActiveStream, Deadlines, HeldBody, Step};
 use crate::{
-    codec::BodyEvent, local_reply::is_grpc, path, route::internal_redirect::PreviousRoutes, router,
+    codec::BodyEvent, filter::custom_response::RedirectPolicy, hcm::HttpConnectionManager,
+    local_reply::is_grpc, path, route::internal_redirect::PreviousRoutes, router,
 };
 use bytes::Bytes;
 use outrigger_core::{
     HeaderId, HeaderMap, Method, StreamInfo, log_debug, stream_info::FilterState,
 };
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Where Envoy keeps the number of redirects, for logs and filters to see.
@@ -19,8 +20,10 @@ const COUNT: &str = "num_internal_redirects";
 pub(crate) struct Past {
     /// The routes that led on by a redirect.
     pub previous_routes: PreviousRoutes,
-    /// Redirects that were followed.
-    internal_redirects: u32,
+    /// Redirects that were followed, once one was there that might be.
+    internal_redirects: Option<u32>,
+    /// The policy that has another response in the place of the upstream's, and the status of that one.
+    pub custom_response: Option<(Arc<RedirectPolicy>, u16)>,
     /// When the stream began for the last time, since it began for the first.
     begun: Option<Duration>,
     /// The body of the request, to be sent again; `None` once it has ended.
@@ -44,39 +47,45 @@ impl Past {
 }
 
 impl<'a> ActiveStream<'a> {
-    /// What is known of redirects so far, from the first that may be followed on.
     pub fn past(&mut self) -> &mut Past {
-        self.past.get_or_insert_with(|| {
-            show_count(&mut self.info, 0);
-            Box::default()
-        })
+        self.past.get_or_insert_default()
     }
 
     /// Redirects that were followed so far.
     pub fn internal_redirects(&mut self) -> u32 {
-        self.past().internal_redirects
+        let count = *self.past().internal_redirects.get_or_insert(0);
+        show_count(&mut self.info, count);
+        count
+    }
+
+    /// The policy that has asked for this response in the place of another, and the status of that one.
+    pub fn custom_response(&self) -> Option<(Arc<RedirectPolicy>, u16)> {
+        self.past.as_ref()?.custom_response.clone()
     }
 
     /// One more redirect is followed.
     pub fn count_redirect(&mut self) {
-        let past = self.past();
-        past.internal_redirects += 1;
-        let count = past.internal_redirects;
+        let count = self.internal_redirects() + 1;
+        self.past().internal_redirects = Some(count);
         show_count(&mut self.info, count);
     }
 
-    /// Ends the stream with what it has, for another in its place, whose head the request has become and whose body is this
-    /// one. The response so far is for the log alone.
-    pub fn begin_again(&mut self, status: u16, body: &[Bytes]) {
-        self.info.response_code = status;
+    /// Ends the stream with what it has, for another in its place whose head the request has become. The response so far
+    /// is for the log alone.
+    pub fn begin_again(&mut self) {
         self.info.details = Cow::Borrowed("internal_redirect");
         let past = self.past();
+        past.body = None;
+        past.pending = true;
+    }
+
+    /// The body of the request with which the stream [begins again](Self::begin_again); without it, that has none.
+    pub fn send_again(&mut self, body: &[Bytes]) {
         let mut held = HeldBody::default();
         for piece in body {
             held.push(piece.clone());
         }
-        past.body = (held.len() > 0).then_some(held);
-        past.pending = true;
+        self.past().body = (held.len() > 0).then_some(held);
     }
 
     /// The stream has ended, to begin again.
@@ -105,7 +114,7 @@ impl<'a> ActiveStream<'a> {
 
     /// The log has the line about the redirect; then everything that the stream knew is forgotten but what the client did.
     #[cold]
-    fn forget(&mut self, hcm: &'a crate::hcm::HttpConnectionManager) {
+    fn forget(&mut self, hcm: &'a HttpConnectionManager) {
         self.response_started = true;
         self.log();
         self.response_started = false;
@@ -125,7 +134,9 @@ impl<'a> ActiveStream<'a> {
         past.pending = false;
         past.begun = Some(now - start);
         let (count, has_body) = (past.internal_redirects, past.body.is_some());
-        show_count(&mut self.info, count);
+        if let Some(count) = count {
+            show_count(&mut self.info, count);
+        }
         self.messages.request_trailers.clear();
         self.messages.response.clear();
         self.messages.response_trailers.clear();
@@ -151,8 +162,11 @@ impl<'a> ActiveStream<'a> {
         if let Some(protocol) = self.info.protocol {
             hcm.stats.charge_request(protocol);
         }
-        self.connection.count_request();
-        self.note_last_request();
+        // Of HTTP/2, the connection counts what its client asks for.
+        if !self.connection.codec.is_multiplexed() {
+            self.connection.count_request();
+            self.note_last_request();
+        }
         let request = &mut self.messages.request;
         self.method = Method::from_bytes(request.get(HeaderId::Method).unwrap_or_default());
         self.grpc = is_grpc(request);

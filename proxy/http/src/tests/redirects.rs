@@ -83,3 +83,79 @@ async fn a_client_that_leaves_after_a_redirect_leaves_nothing() {
     assert_eq!(upstream.fill().await, 0);
     proxy.assert_balanced().await;
 }
+
+const CUSTOM: &str = "{name: custom, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse, custom_response_matcher: \
+    {matcher_tree: {input: {name: code, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput}}, exact_match_map: {map: {'500': {action: \
+    {name: a, typed_config: {\"@type\": \
+    type.googleapis.com/envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy, \
+    uri: 'http://b.test/sorry'}}}}}}}}},";
+const ERROR: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn a_custom_response_comes_from_elsewhere() {
+    let proxy = Proxy::with_filters(CUSTOM, "", "").await;
+    let mut client = proxy.connect();
+    client.send(POST).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream.send(ERROR).await;
+    let next = upstream.receive().await;
+    assert!(
+        next.starts_with("GET /sorry HTTP/1.1\r\nhost: b.test\r\n") && next.ends_with("\r\n\r\n"),
+        "{next}"
+    );
+    upstream.send(OK).await;
+    let response = client.receive().await;
+    assert!(
+        response.starts_with("HTTP/1.1 500 ") && response.ends_with("\r\n\r\nok"),
+        "{response}"
+    );
+    // What is in the place of a response is not replaced again.
+    client.send(GET).await;
+    for _ in 0..2 {
+        upstream.receive().await;
+        upstream.send(ERROR).await;
+    }
+    assert!(client.receive().await.starts_with("HTTP/1.1 500 "));
+    drop(client);
+    proxy.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_head_gets_no_body_from_elsewhere() {
+    let proxy = Proxy::with_filters(CUSTOM, "", "").await;
+    let mut client = proxy.connect();
+    client.send("HEAD / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+    upstream.send(ERROR).await;
+    assert!(upstream.receive().await.starts_with("HEAD /sorry "));
+    upstream
+        .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+        .await;
+    while !client.read.ends_with(b"\r\n\r\n") {
+        assert_ne!(client.fill().await, 0);
+    }
+    drop(client);
+    proxy.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_complete_stays_what_it_is() {
+    let proxy = Proxy::with_filters(CUSTOM, "delayed_close_timeout: 0s", "").await;
+    let mut client = proxy.connect();
+    client
+        .send("POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 5\r\n\r\nhel")
+        .await;
+    let mut upstream = proxy.accept().await;
+    while !upstream.read.ends_with(b"hel") {
+        assert_ne!(upstream.fill().await, 0);
+    }
+    upstream.send(ERROR).await;
+    assert!(client.receive().await.starts_with("HTTP/1.1 500 "));
+    assert_eq!(proxy.hcm.stats.downstream_rq_total.get(), 1);
+    drop(client);
+    proxy.assert_balanced().await;
+}

@@ -2,7 +2,7 @@
 
 use outrigger_core::field::{Fate, Message, USED};
 
-const NO_REDIRECTS: Fate = Fate::Rejected("internal redirects are not supported by this version");
+const NO_ACTION: Fate = Fate::Rejected("no such action is known");
 
 /// The messages.
 pub const FIELDS: &[Message] = &[
@@ -24,12 +24,12 @@ pub const FIELDS: &[Message] = &[
     Message {
         name: "envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy",
         fields: &[
-            ("uri", NO_REDIRECTS),
-            ("redirect_action", NO_REDIRECTS),
-            ("status_code", NO_REDIRECTS),
-            ("response_headers_to_add", NO_REDIRECTS),
-            ("request_headers_to_add", NO_REDIRECTS),
-            ("modify_request_headers_action", NO_REDIRECTS),
+            ("uri", USED),
+            ("redirect_action", USED),
+            ("status_code", USED),
+            ("response_headers_to_add", USED),
+            ("request_headers_to_add", USED),
+            ("modify_request_headers_action", NO_ACTION),
         ],
     },
 ];

@@ -16,10 +16,6 @@ use outrigger_core::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-/// The policy that this version does not have.
-pub const REDIRECT: &str =
-    "envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy";
-
 /// A compiled policy.
 #[derive(Debug)]
 pub struct LocalResponsePolicy {
