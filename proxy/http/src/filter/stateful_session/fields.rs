@@ -26,6 +26,14 @@ pub const FIELDS: &[Message] = &[
         fields: &[("name", USED)],
     },
     Message {
+        name: "envoy.extensions.http.stateful_session.envelope.v3.EnvelopeSessionState",
+        fields: &[("header", USED)],
+    },
+    Message {
+        name: "envoy.extensions.http.stateful_session.envelope.v3.EnvelopeSessionState.Header",
+        fields: &[("name", USED)],
+    },
+    Message {
         name: "envoy.type.http.v3.Cookie",
         fields: &[
             ("name", USED),

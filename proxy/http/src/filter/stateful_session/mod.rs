@@ -1,6 +1,7 @@
 //! `envoy.filters.http.stateful_session`: requests of one session go to one host, as a cookie or a header says.
 
 mod cookie;
+mod envelope;
 mod fields;
 mod state;
 
@@ -133,7 +134,7 @@ impl StatefulSession {
         };
         let messages = &mut *stream.messages;
         let session = match &config.state {
-            Some(state) => state.session(&messages.request, stream.info.start_time),
+            Some(state) => state.session(&mut messages.request, stream.info.start_time),
             None => Session::None,
         };
         if let Session::Of(address) = &session {
@@ -162,11 +163,9 @@ impl StatefulSession {
             (_, Some(_)) if matches!(session, Session::None) => stats.map(|s| &s.no_session),
             (Some(state), Some(host)) => {
                 let address = host.address.to_string();
-                if matches!(&session, Session::Of(wanted) if **wanted == *address) {
-                    stats.map(|s| &s.routed)
-                } else {
-                    state.write(&address, head, info.start_time);
-                    stats.filter(|_| !config.strict).map(|s| &s.failed_open)
+                match state.update(&session, &address, head, info.start_time) {
+                    false => stats.map(|s| &s.routed),
+                    true => stats.filter(|_| !config.strict).map(|s| &s.failed_open),
                 }
             }
             (Some(_), None) => {

@@ -1,12 +1,13 @@
-//! Where a session keeps the address of its host: in a cookie or in a header.
+//! Where a session keeps the address of its host: in a cookie, in a header or in the envelope of another session.
 
-use super::{Session, cookie::CookieState};
+use super::{Session, cookie::CookieState, envelope::EnvelopeState};
 use envoy_api::{
     Message, Name,
     pb::envoy::{
         config::core::v3::TypedExtensionConfig,
         extensions::http::stateful_session::{
-            cookie::v3::CookieBasedSessionState, header::v3::HeaderBasedSessionState,
+            cookie::v3::CookieBasedSessionState, envelope::v3::EnvelopeSessionState,
+            header::v3::HeaderBasedSessionState,
         },
     },
     unpack,
@@ -23,6 +24,7 @@ pub enum SessionState {
     Cookie(CookieState),
     /// The address in base64.
     Header(HeaderName),
+    Envelope(EnvelopeState),
 }
 
 impl SessionState {
@@ -39,6 +41,12 @@ impl SessionState {
                 let proto: HeaderBasedSessionState = open(proto)?;
                 Ok(Self::Header(proto.name.as_str().into()))
             }
+            "envoy.http.stateful_session.envelope" => {
+                let proto: EnvelopeSessionState = open(proto)?;
+                EnvelopeState::compile(&proto)
+                    .at("typed_config")
+                    .map(Self::Envelope)
+            }
             name => Err(ConfigError::new(format!(
                 "Didn't find a registered implementation for name: '{name}'"
             ))
@@ -47,11 +55,12 @@ impl SessionState {
     }
 
     /// What a request says of its session.
-    pub fn session(&self, request: &HeaderMap, now: SystemTime) -> Session {
+    pub fn session(&self, request: &mut HeaderMap, now: SystemTime) -> Session {
         let address = match self {
             Self::Cookie(cookie) if !cookie.covers(request) => return Session::None,
             Self::Cookie(cookie) => cookie.read(request, now),
             Self::Header(name) => request.get_name(name).and_then(decode).and_then(text),
+            Self::Envelope(envelope) => envelope.open(request),
         };
         match address {
             Some(address) if !address.is_empty() => Session::Of(address),
@@ -59,9 +68,19 @@ impl SessionState {
         }
     }
 
-    /// The session is with this host from now on.
-    pub fn write(&self, address: &str, response: &mut HeaderMap, now: SystemTime) {
+    /// The session is with this host from now on. True if the client is told of another one than before.
+    pub fn update(
+        &self,
+        session: &Session,
+        address: &str,
+        response: &mut HeaderMap,
+        now: SystemTime,
+    ) -> bool {
+        let same = matches!(session, Session::Of(wanted) if **wanted == *address);
         match self {
+            // Every answer is put into an envelope.
+            Self::Envelope(envelope) => return envelope.seal(address, response) && !same,
+            _ if same => return false,
             Self::Cookie(cookie) => cookie.write(address, response, now),
             Self::Header(name) => {
                 // Behind all others, as in Envoy.
@@ -69,6 +88,7 @@ impl SessionState {
                 response.append_name(name, base64::encode(address.as_bytes()).as_bytes());
             }
         }
+        true
     }
 }
 
