@@ -61,7 +61,7 @@ stat_group! {
         gauge downstream_cx_http1_soft_drain,
         gauge downstream_cx_http2_active,
         gauge downstream_cx_http3_active,
-        gauge downstream_cx_rx_bytes_buffered,
+        gauge downstream_cx_rx_bytes_buffered with downstream_cx_rx_bytes_total,
         gauge downstream_cx_ssl_active,
         gauge downstream_cx_tx_bytes_buffered,
         gauge downstream_cx_upgrades_active,

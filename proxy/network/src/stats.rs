@@ -18,7 +18,7 @@ stat_group! {
         counter max_downstream_connection_duration,
         counter route_delayed_total,
         counter upstream_flush_total,
-        gauge downstream_cx_rx_bytes_buffered,
+        gauge downstream_cx_rx_bytes_buffered with downstream_cx_rx_bytes_total,
         gauge downstream_cx_tx_bytes_buffered,
         gauge upstream_flush_active,
     }

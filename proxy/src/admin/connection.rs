@@ -31,7 +31,7 @@ stat_group! {
         counter no_filter_chain_match,
         counter main_thread_cx_total = "main_thread.downstream_cx_total",
         gauge downstream_cx_active,
-        gauge downstream_pre_cx_active,
+        gauge downstream_pre_cx_active with downstream_cx_total,
         gauge main_thread_cx_active = "main_thread.downstream_cx_active",
         histogram(Unspecified) connections_accepted_per_socket_event,
         histogram(Milliseconds) downstream_cx_length_ms,

@@ -59,7 +59,7 @@ impl Gauge {
     #[inline]
     pub fn add(&self, n: u64) {
         self.sum.add(n);
-        self.used.store(true, Relaxed);
+        self.touch();
     }
 
     #[inline]
@@ -69,6 +69,12 @@ impl Gauge {
 
     pub fn set(&self, n: u64) {
         self.sum.set(n);
+        self.touch();
+    }
+
+    /// It has been set, if only for a moment: what a reader says who knows it from another stat.
+    #[inline]
+    pub fn touch(&self) {
         self.used.store(true, Relaxed);
     }
 

@@ -22,6 +22,8 @@ pub trait StatGroup: Send + Sync {
 }
 
 /// Declares a struct of stats. A field is named as Envoy names the stat; where Envoy's name is no identifier it follows `=`.
+/// `with` names the counters that tell whether a gauge has been used which nobody has to set for that: it is one of something
+/// that is back at 0 before anybody looks.
 ///
 /// ```text
 /// stat_group! {
@@ -29,6 +31,7 @@ pub trait StatGroup: Send + Sync {
 ///     pub struct ListenerStats {
 ///         counter downstream_cx_total,
 ///         gauge downstream_cx_active,
+///         gauge downstream_cx_rx_bytes_buffered with downstream_cx_rx_bytes_total,
 ///         histogram(Milliseconds) downstream_cx_length_ms,
 ///         counter worker_0_cx_total = "worker_0.downstream_cx_total",
 ///     }
@@ -37,7 +40,7 @@ pub trait StatGroup: Send + Sync {
 #[macro_export]
 macro_rules! stat_group {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
-        $($kind:ident $(($unit:ident))? $field:ident $(= $label:literal)?),* $(,)?
+        $($kind:ident $(($unit:ident))? $field:ident $(= $label:literal)? $(with $($cause:ident)or+)?),* $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug)]
@@ -53,10 +56,15 @@ macro_rules! stat_group {
 
         impl $crate::stats::StatGroup for $name {
             fn visit(&self, visit: &mut dyn FnMut(&str, $crate::stats::Metric<'_>)) {
-                $(visit(
-                    $crate::stat_group!(@label $field $($label)?),
-                    $crate::stat_group!(@metric $kind self.$field),
-                );)*
+                $(
+                    $(if $(self.$cause.used())||+ {
+                        self.$field.touch();
+                    })?
+                    visit(
+                        $crate::stat_group!(@label $field $($label)?),
+                        $crate::stat_group!(@metric $kind self.$field),
+                    );
+                )*
             }
         }
     };

@@ -216,6 +216,29 @@ mod tests {
     }
 
     #[test]
+    fn a_gauge_is_used_with_the_counters_that_tell_of_it() {
+        crate::stat_group! {
+            struct Stats { counter read, counter sent, gauge unread with read or sent, gauge unsent with sent }
+        }
+        let store = Store::default();
+        let group = store.register("x.", Stats::default());
+        let used = Query {
+            used_only: true,
+            ..Query::default()
+        };
+        let numbers = || Snapshot::take(&store, &used).numbers;
+        assert!(numbers().is_empty());
+        group.read.inc();
+        assert_eq!(names(&numbers()), ["x.read", "x.unread"]);
+        group.read.reset();
+        group.sent.inc();
+        assert_eq!(
+            names(&numbers()),
+            ["x.read", "x.sent", "x.unread", "x.unsent"]
+        );
+    }
+
+    #[test]
     fn one_name_is_one_stat() {
         crate::stat_group! { struct Stats { counter n, histogram(Milliseconds) h } }
         let store = Store::default();

@@ -103,7 +103,7 @@ stat_group! {
         gauge membership_healthy,
         gauge membership_total,
         gauge upstream_cx_active,
-        gauge upstream_cx_rx_bytes_buffered,
+        gauge upstream_cx_rx_bytes_buffered with upstream_cx_rx_bytes_total,
         gauge upstream_cx_tx_bytes_buffered,
         gauge upstream_queue_overloaded,
         gauge upstream_rq_active,
