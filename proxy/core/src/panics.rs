@@ -5,6 +5,7 @@ use pin_project_lite::pin_project;
 use std::{
     cell::Cell,
     future::Future,
+    panic::PanicHookInfo,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{Context, Poll},
@@ -49,8 +50,13 @@ impl Drop for Outer {
     }
 }
 
-/// For the panic hook: whether this thread runs such a task. Counts it.
-pub fn contains() -> bool {
+/// Installs the panic hook. `report` learns of every panic, and whether it ends no more than such a task.
+pub fn hook(report: impl Fn(&PanicHookInfo<'_>, bool) + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |panic| report(panic, contains())));
+}
+
+/// Whether this thread runs such a task. Counts it.
+fn contains() -> bool {
     let contained = CONTAINED.get();
     if contained {
         COUNT.fetch_add(1, Relaxed);

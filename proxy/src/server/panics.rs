@@ -12,11 +12,10 @@ const TRACES: u64 = 10;
 /// process ends.
 pub fn install(loggers: &Arc<Loggers>) {
     let loggers = loggers.clone();
-    std::panic::set_hook(Box::new(move |panic| report(&loggers, panic)));
+    panics::hook(move |panic, contained| report(&loggers, panic, contained));
 }
 
-fn report(loggers: &Loggers, panic: &PanicHookInfo<'_>) {
-    let contained = panics::contains();
+fn report(loggers: &Loggers, panic: &PanicHookInfo<'_>, contained: bool) {
     if contained && panics::count() > TRACES {
         let line = format!("{panic}\nthe connection ends");
         return loggers.critical("backtrace", &line);

@@ -276,6 +276,8 @@ impl<'a> Http2Connection<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             while let Poll::Ready(Some(end)) = self.streams.poll_join_next(cx) {
+                self.idle_since = Instant::now();
+                // What has panicked has nothing to say.
                 if let Some(end) = end.ok().and_then(|end| self.stream_ended(&end)) {
                     return Poll::Ready(end);
                 }
@@ -369,7 +371,6 @@ impl<'a> Http2Connection<'a> {
 
     /// `Some`: the connection has to go.
     fn stream_ended(&mut self, end: &StreamEnd) -> Option<End> {
-        self.idle_since = Instant::now();
         self.ended += 1;
         self.premature += u64::from(end.premature);
         if end.malformed && !self.settings.stream_errors {

@@ -1,20 +1,16 @@
 //! HTTP/2 frame by frame: what a client may send that no client library would.
 
 use super::*;
+use outrigger_upstream::frames::{GOAWAY, HEADERS, PING, SETTINGS};
 
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
     [&head, payload].concat()
 }
 
 /// The head of a POST whose body is still to come.
-fn post(stream: u32, path: &str) -> Vec<u8> {
+pub(super) fn post(stream: u32, path: &str) -> Vec<u8> {
     let fields = [
         (":method", "POST"),
         (":scheme", "http"),
@@ -33,12 +29,8 @@ fn post(stream: u32, path: &str) -> Vec<u8> {
 }
 
 impl Peer<UnixStream> {
-    async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-    }
-
     /// Type, flags and stream of the next frame.
-    async fn frame(&mut self) -> (u8, u8, u32) {
+    pub(super) async fn frame(&mut self) -> (u8, u8, u32) {
         loop {
             if let Some((head, rest)) = self.read.split_first_chunk::<9>() {
                 let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -54,7 +46,7 @@ impl Peer<UnixStream> {
     }
 }
 
-async fn start(proxy: &Proxy) -> Peer<UnixStream> {
+pub(super) async fn start(proxy: &Proxy) -> Peer<UnixStream> {
     let mut client = proxy.connect();
     client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     client.write(&frame(SETTINGS, 0, 0, &[])).await;

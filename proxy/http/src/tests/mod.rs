@@ -4,6 +4,7 @@
 mod downstream;
 mod filters;
 mod http2;
+mod panics;
 mod redirects;
 mod timeouts;
 mod tunnels;
@@ -56,6 +57,15 @@ impl Proxy {
 
     /// `filters` come before the router, each followed by a comma.
     async fn with_filters(filters: &str, options: &str, route: &str) -> Self {
+        Self::build("", filters, options, route).await
+    }
+
+    /// `cluster` is further fields of the cluster.
+    async fn with_cluster(cluster: &str, options: &str, route: &str) -> Self {
+        Self::build(cluster, "", options, route).await
+    }
+
+    async fn build(cluster: &str, filters: &str, options: &str, route: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let build = BuildContext::new(Arc::new(Context::default()));
@@ -63,7 +73,7 @@ impl Proxy {
             "envoy.config.cluster.v3.Cluster",
             &format!(
                 "{{name: up, load_assignment: {{cluster_name: up, endpoints: [{{lb_endpoints: [{{endpoint: {{address: \
-                 {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}"
+                 {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}, {cluster}}}"
             ),
         );
         build.clusters.add_static(&cluster).unwrap();
@@ -141,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 
     async fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.unwrap();
+        self.write(text.as_bytes()).await;
     }
 
     /// The next message: its head, and its body if it has a `content-length`.
@@ -160,6 +170,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             }
             assert_ne!(self.fill().await, 0, "closed after {:?}", self.read);
         }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
     }
 
     async fn fill(&mut self) -> usize {

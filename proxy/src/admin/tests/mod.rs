@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod endpoints;
+mod panics;
 mod stats;
 
 use super::*;
@@ -98,6 +99,7 @@ impl Runtime for Fake {
     }
     fn modify(&self, values: &[(String, String)]) -> Result<(), NoAdminLayer> {
         for (key, value) in values {
+            assert_ne!(key, "panic", "a panic of a test");
             if key == "refuse" {
                 return Err(NoAdminLayer);
             }

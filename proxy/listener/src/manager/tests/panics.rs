@@ -1,6 +1,7 @@
 //! What a panic costs: its connection, and nothing else.
 
 use super::*;
+use outrigger_core::panics;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// One connection ends, with all that it held; the next one is served.
@@ -14,21 +15,18 @@ async fn a_panic_ends_its_connection_alone() {
             value: Vec::new(),
         })),
     };
-    let panics = Proto {
+    let broken = Proto {
         filter_chains: vec![chain(vec![filter])],
         ..listener("panics")
     };
-    setup.manager.add_static(&panics).unwrap();
+    setup.manager.add_static(&broken).unwrap();
     setup.manager.add_static(&listener("good")).unwrap();
     let contained = Arc::new(AtomicUsize::new(0));
     let seen = contained.clone();
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(
-        move |panic| match outrigger_core::panics::contains() {
-            true => drop(seen.fetch_add(1, SeqCst)),
-            false => before(panic),
-        },
-    ));
+    panics::hook(move |panic, contained| match contained {
+        true => drop(seen.fetch_add(1, SeqCst)),
+        false => eprintln!("{panic}"),
+    });
     let addresses = setup.start();
     for _ in 0..2 {
         let mut client = TcpStream::connect(addresses[0]).await.unwrap();

@@ -19,7 +19,7 @@ fn of_streams(address: SocketAddr, max: u32) -> proto::Cluster {
 }
 
 /// The default of such a cluster.
-fn proto2(address: SocketAddr) -> proto::Cluster {
+pub(super) fn proto2(address: SocketAddr) -> proto::Cluster {
     of_streams(address, 100)
 }
 
@@ -40,7 +40,7 @@ fn request2(cluster: &Arc<Cluster>) -> Http2Request {
     cluster.http2(&host, Priority::Default, &client(1))
 }
 
-async fn stream(cluster: &Arc<Cluster>) -> Box<Http2Stream> {
+pub(super) async fn stream(cluster: &Arc<Cluster>) -> Box<Http2Stream> {
     request2(cluster).await.unwrap()
 }
 
@@ -53,7 +53,7 @@ enum Order {
 }
 
 /// An upstream connection that answers every request with 200.
-struct Peer {
+pub(super) struct Peer {
     task: JoinHandle<()>,
     orders: tokio::sync::mpsc::UnboundedSender<Order>,
 }
@@ -98,12 +98,15 @@ impl Peer {
 }
 
 /// One stream and the upstream's side of its connection.
-async fn connected(cluster: &Arc<Cluster>, listener: &TcpListener) -> (Box<Http2Stream>, Peer) {
+pub(super) async fn connected(
+    cluster: &Arc<Cluster>,
+    listener: &TcpListener,
+) -> (Box<Http2Stream>, Peer) {
     tokio::join!(stream(cluster), Peer::accept(listener, 100))
 }
 
 /// Sends a request on a stream and waits for the answer.
-async fn exchange(stream: &mut Http2Stream) {
+pub(super) async fn exchange(stream: &mut Http2Stream) {
     let request = http::Request::get("http://up.test/").body(()).unwrap();
     let (response, _) = stream.send.send_request(request, true).unwrap();
     assert_eq!(response.await.unwrap().status(), 200);

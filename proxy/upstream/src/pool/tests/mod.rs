@@ -5,6 +5,7 @@
 mod addresses;
 mod http1;
 mod http2;
+mod panics;
 mod proxied;
 
 use super::{CloseReason, FailureReason};
