@@ -8,6 +8,7 @@ use crate::{
     traffic::{ECHO, ECHO_LENGTH, MESH_REQUEST, get_request},
 };
 use anyhow::{Context, Result, bail, ensure};
+use outrigger_tests::kernel;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity};
 use std::{
     fs::{self, File},
@@ -159,16 +160,14 @@ impl Process {
             let first = text.split_whitespace().next().unwrap_or("0");
             cpu.nanoseconds += first.parse::<u64>()?;
         }
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        (cpu.user_ticks, cpu.system_ticks) = ticks(&stat).context("/proc/PID/stat")?;
+        [cpu.user_ticks, cpu.system_ticks] = kernel::ticks(pid)?;
         Ok(cpu)
     }
 
     pub fn memory(&self) -> Result<Memory> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         Ok(Memory {
-            resident: kibibytes(&status, "VmRSS:").context("VmRSS")?,
-            peak: kibibytes(&status, "VmHWM:").context("VmHWM")?,
+            resident: kernel::kibibytes(self.child.id(), "VmRSS")?,
+            peak: kernel::kibibytes(self.child.id(), "VmHWM")?,
         })
     }
 }
@@ -178,18 +177,6 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// User and system time of `/proc/PID/stat`. The name before them is in brackets and may hold anything.
-fn ticks(stat: &str) -> Option<(u64, u64)> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-fn kibibytes(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 /// Two ports that were free a moment ago, held together so that they differ.
@@ -224,24 +211,4 @@ fn tcp_answers(address: SocketAddr) -> Result<()> {
     stream.write_all(&bytes)?;
     stream.read_exact(&mut bytes)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_follow_the_last_bracket() {
-        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 21 22 0 0";
-        assert_eq!(ticks(stat), Some((21, 22)));
-        assert_eq!(ticks("7 no bracket"), None);
-    }
-
-    #[test]
-    fn memory_is_in_kib() {
-        assert_eq!(
-            kibibytes("VmPeak:\t 9 kB\nVmRSS:\t  123 kB\n", "VmRSS:"),
-            Some(123)
-        );
-    }
 }

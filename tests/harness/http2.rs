@@ -2,33 +2,20 @@
 //! read by the `h2` crate's decoder. Synchronous like the rest of the harness: what was received is decoded from its
 //! beginning whenever somebody asks.
 
+pub mod burst;
+pub mod frame;
+
 use crate::bytes::{raw, show};
+use frame::{
+    ACK, GOAWAY, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WIDEST_WINDOW, data, frame, head,
+    settings, window_update, windows,
+};
 use futures_util::Stream as _;
 use h2::frame::{Frame, Reason};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// What a client sends first.
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-/// The largest payload that a peer takes without having said so.
-const MAX_FRAME: usize = 16_384;
-/// The window of a script that names none: it never has to open one.
-const WIDE: u32 = 0x7fff_ffff;
 
 /// One frame of the other side, as far as scripts and reports care.
 #[derive(Debug)]
@@ -113,30 +100,21 @@ impl Session {
 
     /// The first bytes of this side; `window` is how much the peer may send on one stream.
     pub fn opening(&self, window: Option<u32>) -> Vec<u8> {
-        let mut out = if self.server {
-            Vec::new()
-        } else {
-            PREFACE.to_vec()
-        };
-        let window = window.unwrap_or(WIDE).to_be_bytes();
-        frame(&mut out, SETTINGS, 0, 0, &[&[0, 4], &window[..]].concat());
-        frame(
-            &mut out,
-            WINDOW_UPDATE,
-            0,
-            0,
-            &(WIDE - 65_535).to_be_bytes(),
-        );
+        let mut out = Vec::new();
+        if !self.server {
+            out.extend(PREFACE);
+        }
+        windows(&mut out, window.unwrap_or(WIDEST_WINDOW));
         out
     }
 
     /// A message in the block form of HTTP/1, as frames on the next stream, or on the current one for a server.
     pub fn message(&mut self, text: &str) -> Vec<u8> {
-        let (head, body) = match text.split_once("\n\n") {
-            Some((head, body)) => (head, Some(body.strip_suffix('\n').unwrap_or(body))),
+        let (lines, body) = match text.split_once("\n\n") {
+            Some((lines, body)) => (lines, Some(body.strip_suffix('\n').unwrap_or(body))),
             None => (text.trim_end_matches('\n'), None),
         };
-        let mut lines = head.split('\n');
+        let mut lines = lines.split('\n');
         let start: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
         let mut fields = Vec::new();
         let stream = if self.server {
@@ -173,12 +151,12 @@ impl Session {
         let interim = self.server && start.get(1).is_some_and(|code| code.starts_with('1'));
         let bodiless = body.is_none() && trailers.is_empty() && !interim;
         let mut out = Vec::new();
-        head_frames(&mut out, stream, &fields, bodiless);
+        head(&mut out, stream, &fields, bodiless);
         if let Some(body) = body {
-            data_frames(&mut out, stream, &raw(body), trailers.is_empty());
+            data(&mut out, stream, &raw(body), trailers.is_empty());
         }
         if !trailers.is_empty() {
-            head_frames(&mut out, stream, &trailers, true);
+            head(&mut out, stream, &trailers, true);
         }
         out
     }
@@ -206,7 +184,7 @@ impl Session {
                     while let Some(field) = lines.next_if(|next| next.starts_with("  ")) {
                         fields.push(split_field(field.trim_start()));
                     }
-                    head_frames(&mut out, stream, &fields, end);
+                    head(&mut out, stream, &fields, end);
                     if !self.server {
                         self.next = self.next.max(stream + 2);
                     }
@@ -216,27 +194,24 @@ impl Session {
                         .get(if end { 3 } else { 2 }..)
                         .unwrap_or_default()
                         .join(" ");
-                    data_frames(&mut out, stream, &raw(&text), end);
+                    data(&mut out, stream, &raw(&text), end);
                 }
                 "RST_STREAM" => frame(&mut out, RST_STREAM, 0, stream, &number(2).to_be_bytes()),
                 "PRIORITY" => frame(&mut out, PRIORITY, 0, stream, &[0, 0, 0, 0, 15]),
                 "SETTINGS" => {
-                    let mut payload = Vec::new();
-                    for word in words.iter().skip(1) {
+                    let setting = |word: &&str| {
                         let (id, value) = word.split_once('=').unwrap_or(("0", "0"));
-                        payload.extend(id.parse::<u16>().unwrap_or(0).to_be_bytes());
-                        payload.extend(value.parse::<u32>().unwrap_or(0).to_be_bytes());
-                    }
-                    frame(&mut out, SETTINGS, 0, 0, &payload);
+                        (id.parse().unwrap_or(0), value.parse().unwrap_or(0))
+                    };
+                    let said: Vec<(u16, u32)> = words.iter().skip(1).map(setting).collect();
+                    settings(&mut out, &said);
                 }
                 "PING" => frame(&mut out, PING, 0, 0, b"01234567"),
                 "GOAWAY" => {
                     let payload = [stream.to_be_bytes(), number(2).to_be_bytes()].concat();
                     frame(&mut out, GOAWAY, 0, 0, &payload);
                 }
-                "WINDOW_UPDATE" => {
-                    frame(&mut out, WINDOW_UPDATE, 0, stream, &number(2).to_be_bytes());
-                }
+                "WINDOW_UPDATE" => window_update(&mut out, stream, number(2)),
                 // Anything else: type, flags, stream, then the payload.
                 "RAW" => {
                     let byte = |index| u8::try_from(number(index)).unwrap_or(0);
@@ -253,14 +228,14 @@ impl Session {
     pub fn answers(&mut self, received: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let events = self.events(received);
-        let settings = events
+        let said = events
             .iter()
             .filter(|e| matches!(e, Event::Settings))
             .count();
-        for _ in self.settings_answered..settings {
+        for _ in self.settings_answered..said {
             frame(&mut out, SETTINGS, ACK, 0, &[]);
         }
-        self.settings_answered = settings;
+        self.settings_answered = said;
         let pings: Vec<[u8; 8]> = events
             .iter()
             .filter_map(|e| match e {
@@ -366,68 +341,6 @@ fn split_field(line: &str) -> (String, String) {
     let (name, value) = rest.split_once(':').unwrap_or((rest, ""));
     let value = value.strip_prefix(' ').unwrap_or(value);
     (format!("{start}{name}"), value.to_owned())
-}
-
-/// One frame, whatever it says.
-pub fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
-    out.extend(length.get(1..).unwrap_or_default());
-    out.extend([kind, flags]);
-    out.extend(stream.to_be_bytes());
-    out.extend(payload);
-}
-
-/// A head of literals, in as many frames as it takes. Characters of `fields` are bytes, as in [`raw`].
-pub fn head_frames(out: &mut Vec<u8>, stream: u32, fields: &[(String, String)], end: bool) {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        // A literal that neither side remembers.
-        block.push(0);
-        for text in [name, value] {
-            let bytes = raw(text);
-            integer(&mut block, bytes.len());
-            block.extend(bytes);
-        }
-    }
-    let mut pieces = block.chunks(MAX_FRAME);
-    let mut kind = HEADERS;
-    let mut flags = if end { END_STREAM } else { 0 };
-    let mut piece = pieces.next().unwrap_or_default();
-    loop {
-        let next = pieces.next();
-        if next.is_none() {
-            flags |= END_HEADERS;
-        }
-        frame(out, kind, flags, stream, piece);
-        let Some(next) = next else { return };
-        (kind, flags, piece) = (CONTINUATION, 0, next);
-    }
-}
-
-fn data_frames(out: &mut Vec<u8>, stream: u32, body: &[u8], end: bool) {
-    let mut pieces = body.chunks(MAX_FRAME).peekable();
-    if pieces.peek().is_none() {
-        frame(out, DATA, u8::from(end), stream, &[]);
-    }
-    while let Some(piece) = pieces.next() {
-        let last = end && pieces.peek().is_none();
-        frame(out, DATA, u8::from(last), stream, piece);
-    }
-}
-
-/// An HPACK length: 7 bits, then groups of 7.
-fn integer(out: &mut Vec<u8>, value: usize) {
-    if value < 127 {
-        out.push(value as u8);
-        return;
-    }
-    out.push(127);
-    let mut rest = value - 127;
-    while rest >= 128 {
-        out.push((rest % 128) as u8 | 128);
-        rest /= 128;
-    }
-    out.push(rest as u8);
 }
 
 /// Bytes in hand as a socket that has no more to say.

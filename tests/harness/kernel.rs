@@ -30,15 +30,41 @@ pub fn descriptors(id: u32) -> Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{id}/fd"))?.count())
 }
 
+/// CPU time used so far, of user space and of the kernel, in hundredths of a second: Linux counts so for its users, whatever
+/// its clock does.
+pub fn ticks(id: u32) -> Result<[u64; 2]> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    ticks_of(&text).context("/proc/PID/stat")
+}
+
+fn ticks_of(stat: &str) -> Option<[u64; 2]> {
+    // The name of the program may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    Some([fields.next()?.parse().ok()?, fields.next()?.parse().ok()?])
+}
+
 /// CPU time used so far.
 pub fn cpu(id: u32) -> Result<Duration> {
-    let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The name of the program may hold blanks.
-    let (_, fields) = text.rsplit_once(')').context("/proc/PID/stat")?;
-    let mut ticks = 0;
-    for field in fields.split_whitespace().skip(11).take(2) {
-        ticks += field.parse::<u64>()?;
+    let [user, system] = ticks(id)?;
+    Ok(Duration::from_millis((user + system) * 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_follow_the_last_bracket() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 21 22 0 0";
+        assert_eq!(ticks_of(stat), Some([21, 22]));
+        assert_eq!(ticks_of("7 no bracket"), None);
     }
-    // Linux counts in hundredths of a second for its users, whatever its clock does.
-    Ok(Duration::from_millis(ticks * 10))
+
+    #[test]
+    fn memory_is_in_kib() {
+        let id = std::process::id();
+        let [now, most] = ["VmRSS", "VmHWM"].map(|name| kibibytes(id, name).unwrap_or(0));
+        assert!(now > 100 && now <= most, "{now} of {most} KiB");
+    }
 }

@@ -5,7 +5,7 @@ use crate::bytes::{Names, expand};
 use crate::case::{Case, Group};
 use crate::client::Client;
 use crate::http1::{self, Kind};
-use crate::http2::{PREFACE, Session};
+use crate::http2::{Session, frame::PREFACE};
 use crate::normalise::Normaliser;
 use crate::ports;
 use crate::process::{Process, Role};

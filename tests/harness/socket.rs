@@ -3,7 +3,7 @@
 use crate::bytes::message;
 use crate::case::{Mark, Until};
 use crate::http1::{self, Kind};
-use crate::http2::{PREFACE, Session, Stream};
+use crate::http2::{Session, Stream, frame::PREFACE};
 use anyhow::Result;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -1,7 +1,9 @@
 //! Load that does not behave, one kind after the other. What an attack has opened it keeps for a while, so that the proxy
 //! has to end some of it by its own timeouts, and then leaves it without a word.
 
-use crate::{Ports, Stage, frames};
+use crate::{Ports, Stage};
+use outrigger_tests::http2::burst;
+use outrigger_tests::http2::frame::{FIRST_WINDOW, PREFACE, WIDEST_WINDOW};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Result;
@@ -115,25 +117,24 @@ impl Attack {
             }
             Self::SlowReaders => open(main, 20, HUGE.as_bytes()).await,
             Self::SlowReadersOfHttp2 => {
-                open(
-                    main,
-                    10,
-                    &frames::downloads(0x7fff_ffff, 5, "/bytes/67108864"),
-                )
-                .await
+                let bytes = burst::requests(WIDEST_WINDOW, 5, "/bytes/67108864");
+                open(main, 10, &bytes).await
             }
-            Self::ClosedWindows => open(main, 10, &frames::downloads(0, 10, "/bytes/100000")).await,
-            Self::Resets => flood(main, frames::resets).await,
-            Self::ResetsOfOurs => flood(main, frames::resets_of_ours).await,
-            Self::EndlessHeads => flood(main, frames::endless_head).await,
-            Self::UnfoldingHeads => flood(main, frames::unfolding_head).await,
-            Self::Frames => flood(main, frames::that_say_nothing).await,
+            Self::ClosedWindows => open(main, 10, &burst::requests(0, 10, "/bytes/100000")).await,
+            Self::Resets => flood(main, burst::resets).await,
+            Self::ResetsOfOurs => flood(main, burst::resets_of_ours).await,
+            Self::EndlessHeads => flood(main, burst::endless_head).await,
+            Self::UnfoldingHeads => {
+                // One of the longest values that the table takes.
+                flood(main, |round| burst::unfolding_head(round, b"a", 3900, 4000)).await
+            }
+            Self::Frames => flood(main, idle_frames).await,
             Self::Garbage => {
                 for port in [main, ports.tcp] {
                     for number in 0..50 {
                         // Half of it begins like something that is known.
                         let mut bytes = match number % 4 {
-                            0 => outrigger_tests::http2::PREFACE.to_vec(),
+                            0 => PREFACE.to_vec(),
                             1 => b"GET / HTTP/1.1\r\n".to_vec(),
                             _ => Vec::new(),
                         };
@@ -188,6 +189,12 @@ impl Attack {
     }
 }
 
+/// A kind of them after the other.
+fn idle_frames(round: u32) -> Vec<u8> {
+    let (_, one) = burst::IDLE[round as usize % burst::IDLE.len()];
+    burst::that_say_nothing(round, one, 100)
+}
+
 /// Opens `count` connections that say `first`, or as much of it as is taken.
 async fn open(port: u16, count: usize, first: &[u8]) -> Result<Vec<TcpStream>> {
     let mut streams = Vec::new();
@@ -221,11 +228,11 @@ fn leave(streams: Vec<TcpStream>) -> Result<()> {
 }
 
 /// Sends burst after burst on one connection, and on a new one when that is over. The last is left open.
-async fn flood(port: u16, burst: fn(u32) -> Vec<u8>) -> Result<Vec<TcpStream>> {
+async fn flood(port: u16, burst: impl Fn(u32) -> Vec<u8>) -> Result<Vec<TcpStream>> {
     let until = Instant::now() + TURN;
     let mut last = Vec::new();
     while Instant::now() < until {
-        last = open(port, 1, &frames::opening(65_535)).await?;
+        last = open(port, 1, &burst::opening(FIRST_WINDOW)).await?;
         let Some(stream) = last.first_mut() else {
             break;
         };

@@ -3,7 +3,6 @@
 
 mod attacks;
 mod drains;
-mod frames;
 mod http2;
 mod load;
 mod origin;

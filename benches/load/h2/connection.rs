@@ -1,27 +1,22 @@
 //! One HTTP/2 connection of the load side, of either role: it reads what there is, looks at all of it, and writes its
 //! answers at once.
 
-use super::{
-    frame::{
-        ACK, CONTINUATION, DATA, Frame, GOAWAY, HEADER_TABLE_SIZE, HEADERS, INITIAL_WINDOW_SIZE,
-        MAX_CONCURRENT_STREAMS, PADDED, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, write_settings,
-        write_window_update,
-    },
-    message::{Form, Message},
-};
+use super::message::{Form, Message};
 use anyhow::{Context, Result, bail, ensure};
+use outrigger_tests::http2::frame::{
+    ACK, CONTINUATION, DATA, FIRST_WINDOW, Frame, GOAWAY, HEADER_TABLE_SIZE, HEADERS,
+    INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, PADDED, PING, PREFACE, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, settings, window_update,
+};
 use std::collections::VecDeque;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const BUFFER: usize = 256 * 1024;
-/// What a connection begins with, in either direction.
-const DEFAULT_WINDOW: usize = 65_535;
 /// The windows that we give: large, as load generators do, so that they never limit a subject.
-const WINDOW: usize = (1 << 30) - 1;
+const WINDOW: u32 = (1 << 30) - 1;
 /// The table that messages are encoded for.
 const TABLE: u32 = 4096;
 
@@ -50,7 +45,7 @@ pub struct Books {
     /// Streams whose message waits for it.
     waiting: VecDeque<u32>,
     /// Bytes received that the peer has not got back.
-    received: usize,
+    received: u32,
     /// Streams that the client may have open.
     max_streams: usize,
     /// Bytes of the peer's preface that are still to come.
@@ -64,8 +59,8 @@ impl Connection {
         if role == Role::Client {
             out.extend_from_slice(PREFACE);
         }
-        write_settings(&mut out, &[(INITIAL_WINDOW_SIZE, WINDOW as u32)]);
-        write_window_update(&mut out, WINDOW - DEFAULT_WINDOW);
+        settings(&mut out, &[(INITIAL_WINDOW_SIZE, WINDOW)]);
+        window_update(&mut out, 0, WINDOW - FIRST_WINDOW);
         Ok(Self {
             socket,
             buffer: vec![0; BUFFER],
@@ -125,7 +120,7 @@ impl Books {
             out,
             message,
             form: Form::First,
-            window: DEFAULT_WINDOW,
+            window: FIRST_WINDOW as usize,
             waiting: VecDeque::new(),
             received: 0,
             max_streams: usize::MAX,
@@ -168,9 +163,9 @@ impl Books {
             HEADERS | CONTINUATION => return Ok(true),
             DATA => {
                 ensure!(!frame.has(PADDED), "padded, which no subject does");
-                self.received += frame.payload.len();
+                self.received += frame.payload.len() as u32;
                 if self.received > WINDOW / 2 {
-                    write_window_update(&mut self.out, self.received);
+                    window_update(&mut self.out, 0, self.received);
                     self.received = 0;
                 }
                 return Ok(true);
@@ -183,7 +178,7 @@ impl Books {
             }
             PING if !frame.has(ACK) => answer(frame, &mut self.out, frame.payload),
             WINDOW_UPDATE if frame.stream == 0 => {
-                self.window += frame.increment();
+                self.window += frame.increment() as usize;
                 self.send_waiting();
             }
             RST_STREAM => bail!("stream {} was reset: {:?}", frame.stream, frame.payload),
@@ -238,9 +233,9 @@ mod tests {
     #[test]
     fn what_has_no_room_in_the_window_waits() {
         let mut books = books(Exchange::Get);
-        let fit = DEFAULT_WINDOW / 1024;
+        let fit = FIRST_WINDOW / 1024;
         for stream in 0..=fit {
-            books.send(2 * stream as u32 + 1);
+            books.send(2 * stream + 1);
         }
         assert_eq!(books.waiting.len(), 1);
         let before = books.out.len();

@@ -1,6 +1,6 @@
 //! A request or a response that is sent over and over, as the bytes of its frames.
 
-use super::frame::{DATA, END_HEADERS, END_STREAM, Frame, HEADER, HEADERS};
+use outrigger_tests::http2::frame::{DATA, END_HEADERS, END_STREAM, Frame, HEADER, HEADERS};
 
 /// Lines of the static table that are known whole.
 const WHOLE: [(&str, &str, u8); 5] = [

@@ -4,7 +4,6 @@
 //! through the HPACK table, and every frame that is received is looked at.
 
 mod connection;
-mod frame;
 mod message;
 mod probe;
 mod traffic;

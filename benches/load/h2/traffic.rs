@@ -1,12 +1,9 @@
 //! The two ends of a comparison over HTTP/2: the generator's connections and the backend's.
 
-use super::{
-    Connection, Exchange, Role,
-    connection::Books,
-    frame::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS},
-};
+use super::{Connection, Exchange, Role, connection::Books};
 use crate::traffic::Tally;
 use anyhow::{Context, Result, bail, ensure};
+use outrigger_tests::http2::frame::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS};
 use std::{net::SocketAddr, sync::atomic::Ordering::Relaxed};
 use tokio::net::TcpStream;
 
@@ -126,7 +123,8 @@ pub async fn serve(socket: TcpStream, exchange: Exchange) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::h2::{GRPC_MESSAGE, frame::END_HEADERS};
+    use crate::h2::GRPC_MESSAGE;
+    use outrigger_tests::http2::frame::END_HEADERS;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Frame<'_> {
         Frame {

@@ -4,7 +4,7 @@ use super::origin::Origin;
 use outrigger_tests::bytes::show;
 use outrigger_tests::case::{Mark, Until};
 use outrigger_tests::http1::Kind;
-use outrigger_tests::http2::head_frames;
+use outrigger_tests::http2::frame::head;
 use outrigger_tests::process::Role;
 use outrigger_tests::running::Running;
 use outrigger_tests::socket::Connection;
@@ -32,14 +32,10 @@ use Fate::{Clean, Nothing};
 
 /// Sends one head (with a body, if there is one) and then a good request on another connection.
 fn attack(port: u16, origin: &Origin, fields: &[Field], fate: &Fate) -> Result<(), String> {
-    let fields: Vec<(String, String)> = fields
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
     let mut client = Connection::connect(([127, 0, 0, 1], port).into(), None).unwrap();
     client.start_http2(false, None);
     let mut bytes = Vec::new();
-    head_frames(&mut bytes, 1, &fields, true);
+    head(&mut bytes, 1, fields, true);
     client.send(&bytes);
     let response = Kind::Response { to_head: false };
     client.read_until(&Until::Named(Mark::Response), response, LIMIT, &|| false);

@@ -3,7 +3,7 @@
 use super::origin::Origin;
 use outrigger_tests::case::{Mark, Until};
 use outrigger_tests::http1::Kind;
-use outrigger_tests::http2::head_frames;
+use outrigger_tests::http2::frame::head;
 use outrigger_tests::process::Role;
 use outrigger_tests::running::Running;
 use outrigger_tests::socket::Connection;
@@ -178,11 +178,7 @@ fn ask(port: u16, http2: bool, target: &str, host: &str, fields: &[(&str, &str)]
             (":authority", host),
             (":path", target),
         ];
-        let all = pseudo.iter().chain(fields);
-        let all: Vec<(String, String)> = all
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        head_frames(&mut bytes, 1, &all, true);
+        head(&mut bytes, 1, &[&pseudo[..], fields].concat(), true);
     } else {
         let lines: String = fields
             .iter()

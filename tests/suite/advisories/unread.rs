@@ -2,10 +2,10 @@
 //! and nobody else notices.
 
 use super::bystander::{Bystander, alone, withstands};
-use super::floods::{PING, WINDOW_UPDATE, opening, request};
 use super::{process, service};
 use outrigger_tests::admin;
-use outrigger_tests::http2::frame;
+use outrigger_tests::http2::burst::requests;
+use outrigger_tests::http2::frame::{PING, WIDEST_WINDOW, frame};
 use outrigger_tests::process::Role;
 use outrigger_tests::running::Running;
 use std::io::Write;
@@ -27,10 +27,7 @@ clusters: {up: {per_connection_buffer_limit_bytes: 32768}}
 
 /// Asks for `streams` endless bodies, with windows that do not hold back anything.
 fn greedy(port: u16, streams: u32) -> TcpStream {
-    let mut bytes = opening(0x7fff_ffff);
-    let most = 0x7fff_ffff_u32 - 65_535;
-    frame(&mut bytes, WINDOW_UPDATE, 0, 0, &most.to_be_bytes());
-    (0..streams).for_each(|number| request(&mut bytes, number * 2 + 1, "GET", "/big", true));
+    let bytes = requests(WIDEST_WINDOW, streams, "/big");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(&bytes).unwrap();
     stream
