@@ -93,6 +93,11 @@ impl Asker {
         }
     }
 
+    /// Whether the next request goes out on a connection that has served one.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// One whole exchange. An error of the kind `ConnectionRefused` says that nothing was sent.
     pub fn ask(&mut self) -> Result<()> {
         let mut reader = match self.connection.take() {

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use load::{Load, Tally};
 use origin::Origins;
 use outrigger_tests::bystander::Bystander;
-use outrigger_tests::process::Role;
+use outrigger_tests::process::{Role, is_release};
 use outrigger_tests::running::Running;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -120,6 +120,11 @@ fn run() -> Result<bool> {
         Ok(text) => text.parse().context("SOAK_SECONDS")?,
         Err(_) => SECONDS,
     };
+    let build = match is_release(Role::Subject) {
+        true => "release",
+        false => "debug",
+    };
+    println!("{seconds} s of the {build} binary with two workers");
     let origins = Origins::start()?;
     let given = [
         ("up", origins.up),
@@ -150,8 +155,8 @@ fn run() -> Result<bool> {
     stage.stopping.store(true, Relaxed);
     joined(load)?;
     let attacks = joined(attacks)?;
-    let drains = joined(drains)??;
-    let generations = joined(generations)??;
+    let drains = joined(drains)?;
+    let generations = joined(generations)?;
     let open = watch::settle(&proxy)?;
     let figures = Figures {
         alone,
@@ -173,6 +178,7 @@ fn watch_for(proxy: &mut Running, duration: Duration) -> Result<Vec<Sample>> {
     let begin = Instant::now();
     let every = (duration.as_secs() / LINES).max(1);
     let mut samples: Vec<Sample> = Vec::new();
+    println!("The listener under attack, while it runs:");
     println!("seconds  RSS KiB  descriptors  threads  connections  requests");
     while begin.elapsed() < duration {
         thread::sleep(LOOK);

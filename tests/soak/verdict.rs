@@ -1,9 +1,10 @@
 //! What the figures say, and whether that is right.
 
 use crate::Stage;
-use crate::drains::Done;
+use crate::drains::{Done, Drain, Generations};
 use crate::load::Load;
 use crate::watch::{MARGIN_PERCENT, MARGIN_RESIDENT, Sample, grows, median};
+use anyhow::Result;
 use outrigger_tests::bystander::{Report, percentile};
 use outrigger_tests::process::{Role, is_release};
 use outrigger_tests::running::Running;
@@ -27,17 +28,19 @@ pub struct Figures {
     /// The gauges that did not come back to 0.
     pub open: Vec<(String, u64)>,
     pub attacks: u64,
-    pub drains: Done,
-    pub generations: Done,
+    pub drains: Result<Done>,
+    pub generations: Result<Generations>,
     /// Of the proxy, over its life.
     pub cpu: Duration,
 }
 
 /// Prints the figures and what is wrong with them; true if nothing is.
 pub fn pass(figures: &Figures, stage: &Stage, proxy: &Running) -> bool {
+    println!("What it has come to:");
     let mut wrong = Vec::new();
     loads(stage, &mut wrong);
     bystander(figures, &mut wrong);
+    drains(figures, &mut wrong);
     growth(figures, &mut wrong);
     rest(figures, &mut wrong);
     let said = proxy.process.output();
@@ -46,6 +49,9 @@ pub fn pass(figures: &Figures, stage: &Stage, proxy: &Running) -> bool {
     }
     for line in &wrong {
         println!("FAILED: {line}");
+    }
+    if wrong.is_empty() {
+        println!("passed");
     }
     wrong.is_empty()
 }
@@ -107,17 +113,27 @@ fn growth(figures: &Figures, wrong: &mut Vec<String>) {
     }
 }
 
+fn drains(figures: &Figures, wrong: &mut Vec<String>) {
+    println!("attacks: {}", figures.attacks);
+    match &figures.drains {
+        Ok(done) => println!(
+            "drains: health failed {} times, {} logs moved away",
+            done.health, done.logs
+        ),
+        Err(error) => wrong.push(format!("drains: {error:#}")),
+    }
+    let generations = match &figures.generations {
+        Ok(generations) => generations,
+        Err(error) => return wrong.push(format!("generations: {error:#}")),
+    };
+    for (drain, ended) in Drain::ALL.into_iter().zip(generations.ended) {
+        println!("generations, {}: {ended} ended", drain.name());
+    }
+    println!("generations: {} requests, 0 lost", generations.asked);
+}
+
 fn rest(figures: &Figures, wrong: &mut Vec<String>) {
-    let (drains, generations) = (&figures.drains, &figures.generations);
-    println!(
-        "{} attacks; health failed {} times, {} logs moved; {} generations drained under {} requests; {:?} of CPU",
-        figures.attacks,
-        drains.health,
-        drains.logs,
-        generations.generations,
-        generations.asked,
-        figures.cpu,
-    );
+    println!("CPU: {:?}", figures.cpu);
     if figures.after.descriptors > figures.before.descriptors + PASSING {
         let (before, after) = (figures.before.descriptors, figures.after.descriptors);
         wrong.push(format!("{after} descriptors are left, {before} were there"));
@@ -127,5 +143,8 @@ fn rest(figures: &Figures, wrong: &mut Vec<String>) {
     }
     for (gauge, value) in &figures.open {
         wrong.push(format!("{gauge} stays at {value}"));
+    }
+    if figures.open.is_empty() {
+        println!("gauges: all back to 0");
     }
 }
