@@ -157,6 +157,8 @@ const FIELDS: &[Message] = &[
             ("chain", Ignored(NO_TLS)),
             ("dns", Ignored(NO_TLS)),
             ("uri", Ignored(NO_TLS)),
+            ("issuer", Rejected(LATER)),
+            ("format", Rejected(LATER)),
         ],
     },
     Message {

@@ -144,39 +144,8 @@ impl Pad {
     }
 }
 
-const DAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
 fn field(flag: char, line: &Line<'_>, out: &mut String) {
     let t = &line.time;
-    let day = t.weekday().to_monday_zero_offset();
-    let day = DAYS
-        .get(usize::try_from(day).unwrap_or(0))
-        .copied()
-        .unwrap_or("");
-    let month = usize::try_from(t.month()).unwrap_or(1);
-    let month = MONTHS.get(month.wrapping_sub(1)).copied().unwrap_or("");
     let nanos = t.subsec_nanosecond();
     let hour12 = match t.hour() % 12 {
         0 => 12,
@@ -193,19 +162,11 @@ fn field(flag: char, line: &Line<'_>, out: &mut String) {
         'n' => out.write_str(line.component),
         'l' => out.write_str(line.level.as_str()),
         'L' => out.write_str(line.level.letter()),
-        'a' => out.write_str(day.get(..3).unwrap_or(day)),
-        'A' => out.write_str(day),
-        'b' => out.write_str(month.get(..3).unwrap_or(month)),
-        'B' => out.write_str(month),
-        'c' => {
-            field('a', line, out);
-            out.push(' ');
-            field('b', line, out);
-            write!(out, " {} ", t.day()).map(|()| {
-                field('T', line, out);
-                let _ = write!(out, " {}", t.year());
-            })
-        }
+        'a' => write!(out, "{}", t.strftime("%a")),
+        'A' => write!(out, "{}", t.strftime("%A")),
+        'b' => write!(out, "{}", t.strftime("%b")),
+        'B' => write!(out, "{}", t.strftime("%B")),
+        'c' => write!(out, "{}", t.strftime("%a %b %-d %T %Y")),
         'C' => write!(out, "{year2:02}"),
         'Y' => write!(out, "{}", t.year()),
         'D' | 'x' => write!(out, "{:02}/{:02}/{year2:02}", t.month(), t.day()),

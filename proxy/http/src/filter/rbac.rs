@@ -7,39 +7,19 @@ use crate::{
     route::{FilterOverride, PathTemplate},
     stream::ActiveStream,
 };
-use envoy_api::{
-    pb::envoy::{
-        config::core::v3::TypedExtensionConfig,
-        extensions::filters::http::rbac::v3::{Rbac as Proto, RbacPerRoute},
-    },
-    prost_types::{Value, value::Kind},
+use envoy_api::pb::envoy::{
+    config::core::v3::TypedExtensionConfig,
+    extensions::filters::http::rbac::v3::{Rbac as Proto, RbacPerRoute},
 };
 use outrigger_core::{
     ConfigError,
     error::ConfigResult,
     matcher::tree::Scope,
-    rbac::{Engine, Input, Mode, Policy, UriTemplate, Verdict},
-    stat_group,
+    rbac::{Engine, Input, Mode, Policy, RbacStats, ShadowStats, UriTemplate, Verdict},
     stats::Store,
 };
 use outrigger_upstream::BuildContext;
 use std::sync::Arc;
-
-stat_group! {
-    /// `http.<stat_prefix>.rbac.[<rules_stat_prefix>.]`
-    pub struct RbacStats {
-        counter allowed,
-        counter denied,
-    }
-}
-
-stat_group! {
-    /// `http.<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]`
-    pub struct ShadowStats {
-        counter shadow_allowed,
-        counter shadow_denied,
-    }
-}
 
 /// Where the filter leaves what it decided.
 const METADATA: &str = "envoy.filters.http.rbac";
@@ -163,15 +143,10 @@ impl Rbac {
         counter.inc();
         self.count_policy(rules, &verdict, &self.prefix, what);
         let reply = (!verdict.allowed).then(|| denied(verdict.policy));
-        let (metadata, log_hint) = (verdict.metadata.clone(), verdict.log_hint);
+        let metadata = verdict.metadata.clone();
         let dynamic = &mut stream.info.dynamic_metadata;
         dynamic.merge(METADATA, &metadata);
-        if let Some(hint) = log_hint {
-            let hint = Value {
-                kind: Some(Kind::BoolValue(hint)),
-            };
-            dynamic.set("envoy.common", "access_log_hint", hint);
-        }
+        verdict.leave_log_hint(dynamic);
         reply.map_or(Decision::Continue, Decision::reply)
     }
 

@@ -1,40 +1,20 @@
 //! `envoy.filters.network.rbac`: closes connections, as its policies say, when the first bytes have come.
 
-use envoy_api::{
-    pb::{
-        envoy::{
-            config::rbac::v3::Rbac as RulesProto,
-            extensions::filters::network::rbac::v3::{Rbac as Proto, rbac::EnforcementType},
-        },
-        xds::r#type::matcher::v3::Matcher,
+use envoy_api::pb::{
+    envoy::{
+        config::rbac::v3::Rbac as RulesProto,
+        extensions::filters::network::rbac::v3::{Rbac as Proto, rbac::EnforcementType},
     },
-    prost_types::{Value, value::Kind},
+    xds::r#type::matcher::v3::Matcher,
 };
 use outrigger_core::{
     ConfigError, Context, StreamInfo,
     error::ConfigResult,
     matcher::tree::Scope,
     network_filter::Verdict,
-    rbac::{Engine, Input, Mode, Policy},
-    stat_group,
+    rbac::{Engine, Input, Mode, Policy, RbacStats, ShadowStats},
 };
 use std::{sync::Arc, time::Duration};
-
-stat_group! {
-    /// `<stat_prefix>.rbac.`
-    pub struct RbacStats {
-        counter allowed,
-        counter denied,
-    }
-}
-
-stat_group! {
-    /// `<stat_prefix>.rbac.[<shadow_rules_stat_prefix>.]`
-    pub struct ShadowStats {
-        counter shadow_allowed,
-        counter shadow_denied,
-    }
-}
 
 /// Where the filter leaves what its shadow rules have decided.
 const METADATA: &str = "envoy.filters.network.rbac";
@@ -110,13 +90,7 @@ impl Rbac {
             return Verdict::Continue;
         };
         let verdict = enforced.judge(input(info));
-        if let Some(hint) = verdict.log_hint {
-            let hint = Value {
-                kind: Some(Kind::BoolValue(hint)),
-            };
-            info.dynamic_metadata
-                .set("envoy.common", "access_log_hint", hint);
-        }
+        verdict.leave_log_hint(&mut info.dynamic_metadata);
         if verdict.allowed {
             self.stats.allowed.inc();
             return Verdict::Continue;

@@ -115,7 +115,7 @@ fn the_first_filter_that_refuses_is_the_last_one_asked() {
     assert_eq!(verdict, Verdict::Close(Duration::from_secs(1)));
     let stats = context
         .stats
-        .register("p.rbac.", rbac::RbacStats::default());
+        .register("p.rbac.", outrigger_core::rbac::RbacStats::default());
     assert_eq!(stats.denied.get(), 1);
 }
 

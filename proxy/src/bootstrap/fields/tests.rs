@@ -11,18 +11,23 @@ fn descriptor(message: &Message) -> MessageDescriptor {
         .unwrap_or_else(|| panic!("a table names {}, which does not exist", message.name))
 }
 
+/// A misspelt name would reject the field that it means, and nobody has decided about one that is missing.
 #[test]
-fn tables_name_fields_that_exist() {
+fn the_tables_name_every_field_of_their_messages_once() {
+    let mut wrong = Vec::new();
     for message in all() {
-        let descriptor = descriptor(message);
-        for (field, _) in message.fields {
-            assert!(
-                descriptor.get_field_by_name(field).is_some(),
-                "the table of {} names {field}, which does not exist",
-                message.name
-            );
+        let mut known: Vec<String> = descriptor(message)
+            .fields()
+            .map(|field| field.name().to_owned())
+            .collect();
+        let mut listed: Vec<&str> = message.fields.iter().map(|(name, _)| *name).collect();
+        known.sort();
+        listed.sort_unstable();
+        if known != listed {
+            wrong.push(format!("{}: {listed:?} for {known:?}", message.name));
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// What two tables say of one field must be the same: which of them counts is an accident.
