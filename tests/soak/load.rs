@@ -108,7 +108,6 @@ pub async fn run(ports: Ports, stage: Arc<Stage>) {
             clients.spawn(async move {
                 while stage.goes_on() {
                     let (ours, name) = (tally.clone(), load.name());
-                    // A task of its own: the client's codec, which asserts its own books here, may panic over them.
                     let round = tokio::spawn(async move {
                         let round = load.round(ports, &ours.done);
                         if let Err(error) = within(PATIENCE, round).await {
@@ -117,7 +116,8 @@ pub async fn run(ports: Ports, stage: Arc<Stage>) {
                         }
                     });
                     if round.await.is_err() {
-                        eprintln!("soak: {name}: a client has panicked");
+                        eprintln!("soak: {name}: lost: a client has panicked");
+                        tally.lost.fetch_add(1, Relaxed);
                     }
                     sleep(BETWEEN).await;
                 }
