@@ -21,15 +21,23 @@ pin_project! {
     /// A task whose panic ends the task and nothing else; see [`contained`].
     #[derive(Debug)]
     pub struct Contained<F> {
+        // `None` once it is dropped, which may panic as well.
         #[pin]
-        task: F,
+        task: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Contained<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let _outer = Outer(CONTAINED.replace(true));
+            this.project().task.set(None);
+        }
     }
 }
 
 /// Says of a task that it may end by a panic: it serves one connection or one stream, and gives all that it shares with
 /// others back when it is dropped. A panic anywhere else ends the process.
 pub fn contained<F: Future>(task: F) -> Contained<F> {
-    Contained { task }
+    Contained { task: Some(task) }
 }
 
 impl<F: Future> Future for Contained<F> {
@@ -37,7 +45,10 @@ impl<F: Future> Future for Contained<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let _outer = Outer(CONTAINED.replace(true));
-        self.project().task.poll(cx)
+        match self.project().task.as_pin_mut() {
+            Some(task) => task.poll(cx),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -91,5 +102,21 @@ mod tests {
         assert!(!CONTAINED.get());
         assert_eq!(outer.as_mut().poll(&mut cx), Poll::Ready(true));
         assert!(!CONTAINED.get());
+    }
+
+    #[test]
+    fn a_task_is_contained_while_it_is_dropped() {
+        struct Guard<'a>(&'a Cell<bool>);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                self.0.set(CONTAINED.get());
+            }
+        }
+        let seen = Cell::new(false);
+        let guard = Guard(&seen);
+        drop(contained(async move {
+            let _guard = guard;
+        }));
+        assert!(seen.get() && !CONTAINED.get());
     }
 }

@@ -19,7 +19,7 @@ use envoy_api::{
     },
     to_typed,
 };
-use outrigger_core::{Address, ConnectionInfo, Context};
+use outrigger_core::{Address, ConnectionInfo, Context, panics::contained};
 use outrigger_transport::Stream;
 use outrigger_upstream::{BuildContext, Cluster};
 use std::{sync::Arc, time::Duration};
@@ -106,7 +106,9 @@ impl Proxy {
             .hcm
             .clone()
             .serve(Stream::Unix(far), connection_info(), None);
-        (Peer::new(near), tokio::spawn(serving).abort_handle())
+        // As listeners do it.
+        let task = tokio::spawn(contained(serving));
+        (Peer::new(near), task.abort_handle())
     }
 
     fn connect(&self) -> Peer<UnixStream> {

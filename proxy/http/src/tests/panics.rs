@@ -10,8 +10,9 @@ use std::{cell::Cell, fmt};
 use tracing::{Event, Metadata, Subscriber, field, span, subscriber::DefaultGuard};
 
 thread_local! {
-    /// Panics that were contained: of one test, as each has a thread to itself.
+    /// Panics that were contained, and others: of one test, as each has a thread to itself.
     static CONTAINED: Cell<u32> = const { Cell::new(0) };
+    static OTHERS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Whoever logs a line that holds this text panics.
@@ -21,7 +22,10 @@ impl Panics {
     fn at(text: &'static str) -> DefaultGuard {
         panics::hook(|panic, contained| match contained {
             true => CONTAINED.set(CONTAINED.get() + 1),
-            false => eprintln!("{panic}"),
+            false => {
+                OTHERS.set(OTHERS.get() + 1);
+                eprintln!("{panic}");
+            }
         });
         tracing::subscriber::set_default(Self(text))
     }
@@ -128,5 +132,35 @@ async fn a_panic_in_an_upstreams_connection_ends_its_streams_alone() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(stats.upstream_cx_total.get(), 2);
     drop((clients, upstream));
+    proxy.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_panic_in_the_codec_ends_its_connection_alone() {
+    // The codec holds a lock then, on which its other streams panic as they end.
+    let _panics = Panics::at("recv_headers; stream=StreamId(3)");
+    let proxy = Proxy::start("", "").await;
+    let mut beside = start(&proxy).await;
+    beside.write(&post(1, "/beside")).await;
+    let mut upstream = proxy.accept().await;
+    upstream.receive().await;
+
+    let mut client = start(&proxy).await;
+    client.write(&post(1, "/x")).await;
+    let mut other = proxy.accept().await;
+    other.receive().await;
+    client.write(&post(3, "/x")).await;
+    while client.fill().await != 0 {}
+    let stats = &proxy.hcm.stats;
+    until(|| stats.downstream_rq_active.get() == 1).await;
+    assert!(CONTAINED.get() > 1);
+    assert_eq!(OTHERS.get(), 0);
+
+    beside.write(&frame(0, 1, 1, b"")).await;
+    upstream.receive().await;
+    upstream.send(OK).await;
+    assert_eq!(of_a_stream(&mut beside).await, (HEADERS, 4, 1));
+    assert_eq!(stats.downstream_cx_active.get(), 1);
+    drop((beside, upstream, other));
     proxy.assert_balanced().await;
 }

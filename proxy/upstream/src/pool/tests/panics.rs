@@ -31,27 +31,29 @@ async fn a_panic_ends_its_connection_alone() {
     let (listener, address) = listener().await;
     let cluster = build(&proto2(address));
     let (mut broken, _peer) = connected(&cluster, &listener).await;
-    let beside = stream(&cluster).await;
+    let mut beside = stream(&cluster).await;
     let stats = &cluster.stats;
     assert_eq!(stats.upstream_cx_total.get(), 1);
 
     let request = http::Request::get("http://up.test/").body(()).unwrap();
     let (mut response, sending) = broken.send.send_request(request, true).unwrap();
     let waker = Waker::from(Arc::new(Bad));
+    let waiting = tokio::spawn(contained(async move { exchange(&mut beside).await }));
     let first = Pin::new(&mut response).poll(&mut Context::from_waker(&waker));
     assert!(first.is_pending());
     until(|| stats.upstream_cx_active.get() == 0).await;
     assert_eq!(panicked.load(SeqCst), 1);
     assert_eq!(stats.upstream_cx_destroy.get(), 1);
 
-    // Streams of the connection may panic as well, where they ask the codec; whoever runs them is contained.
-    for lost in [
-        tokio::spawn(contained(async move { drop((response, sending, broken)) })),
-        tokio::spawn(contained(async move { drop(beside) })),
-    ] {
-        let _ = lost.await;
-    }
-    until(|| stats.upstream_rq_active.get() == 0).await;
+    // The codec's lock is poisoned. Who asks it, or lets go of it, panics as well, and ends as alone.
+    let dropped = tokio::spawn(contained(async move { drop((response, sending, broken)) }));
+    assert!(dropped.await.unwrap_err().is_panic());
+    // Nobody has told this one: it ends with its timeout or its client.
+    assert!(!waiting.is_finished());
+    waiting.abort();
+    assert!(waiting.await.is_err());
+    assert_eq!(panicked.load(SeqCst), 3);
+    assert_eq!(stats.upstream_rq_active.get(), 0);
 
     // The next request gets a connection of its own.
     let (mut next, _peer) = connected(&cluster, &listener).await;
