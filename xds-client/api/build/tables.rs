@@ -176,7 +176,8 @@ impl Tables {
 
     fn enumeration(&mut self, descriptor: &EnumDescriptor) -> Result<(), Box<dyn Error>> {
         let first = self.values.count;
-        for value in descriptor.values() {
+        // Not `values`, whose order of several names for one number is not that of the file.
+        for value in &descriptor.enum_descriptor_proto().value {
             let name = self.span(value.name());
             let number = value.number();
             writeln!(

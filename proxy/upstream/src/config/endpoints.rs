@@ -211,6 +211,16 @@ fn endpoint(
     let (mut target, default_hostname) = required(endpoint.address.as_ref(), "address")
         .and_then(|address| target(address, discovery).at("address"))
         .at("endpoint")?;
+    let check = endpoint.health_check_config.as_ref();
+    if check.is_some_and(|check| check.port_value != 0)
+        && matches!(&target, Target::Addresses(addresses) if addresses.iter().any(|a| a.ip().is_none()))
+    {
+        return Err(ConfigError::new(
+            "Invalid host configuration: non-zero port for non-IP address",
+        ))
+        .at("health_check_config")
+        .at("endpoint");
+    }
     // A DNS cluster has the addresses that its names resolve to; Envoy does not look at these there.
     if let Target::Addresses(addresses) = &mut target {
         for (index, more) in endpoint.additional_addresses.iter().enumerate() {

@@ -12,6 +12,19 @@ fn library() -> DescriptorPool {
     DescriptorPool::decode(descriptors.as_slice()).unwrap()
 }
 
+/// Config dumps show it, whichever name was read.
+#[test]
+fn the_first_name_of_a_number_in_the_file_counts() {
+    let gzip = "envoy.extensions.compression.gzip.compressor.v3.Gzip";
+    let gzip = MessageDescriptor::named(gzip).unwrap();
+    let level = gzip.get_field_by_name("compression_level").unwrap();
+    let Kind::Enum(level) = level.kind() else {
+        unreachable!("{level:?}");
+    };
+    let names = [1, 9].map(|number| level.get_value(number).unwrap().name());
+    assert_eq!(names, ["BEST_SPEED", "COMPRESSION_LEVEL_9"]);
+}
+
 #[test]
 fn every_message_is_as_the_library_reads_it() {
     let library = library();

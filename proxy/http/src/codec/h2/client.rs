@@ -2,7 +2,7 @@
 
 use super::{
     Http2Settings,
-    head::{read_response, read_trailers, request},
+    head::{HeadError, read_response, read_trailers, request},
     outgoing::{FRAME, Outgoing},
 };
 use crate::{
@@ -124,6 +124,24 @@ impl ClientStream {
         ExchangeError::Protocol(CodecError::malformed("HTTP/2 protocol error"))
     }
 
+    /// The head of the response is more than the limits allow. As in Envoy it counts as if the upstream had reset the stream.
+    fn refuse_head(&mut self, error: HeadError) -> ExchangeError {
+        self.failed = true;
+        let stats = self.lease.codec_stats();
+        let exceeded = match error {
+            HeadError::TooLarge => Some(&stats.header_list_size_too_large),
+            HeadError::TooManyHeaders => Some(&stats.header_overflow),
+            _ => None,
+        };
+        if let Some(exceeded) = exceeded {
+            exceeded.inc();
+            stats.tx_reset.inc();
+            self.lease.stats().upstream_rq_rx_reset.inc();
+        }
+        self.reset(Reason::INTERNAL_ERROR);
+        ExchangeError::Reset
+    }
+
     /// Notes a failure within the body: one that the codec has found there costs the stream alone.
     fn fail_body(&mut self, error: &h2::Error) -> ExchangeError {
         if !(error.is_reset() && error.is_library()) {
@@ -218,11 +236,9 @@ impl ClientStream {
             self.reset(Reason::PROTOCOL_ERROR);
             return Err(self.violate());
         }
-        let Ok(head) = read_response(parts, &self.settings, self.upgrade.as_deref(), headers)
-        else {
-            self.failed = true;
-            self.reset(Reason::INTERNAL_ERROR);
-            return Err(ExchangeError::Reset);
+        let head = match read_response(parts, &self.settings, self.upgrade.as_deref(), headers) {
+            Ok(head) => head,
+            Err(error) => return Err(self.refuse_head(error)),
         };
         self.header_bytes_received = head.header_bytes as u64;
         self.bytes_in += FRAME + self.header_bytes_received;
