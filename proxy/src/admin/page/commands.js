@@ -25,13 +25,25 @@ async function send(form, path) {
   }
 }
 
+// What is done if the open question is answered with yes.
+let confirmed = null;
+
 function confirm(path, help, then) {
   const dialog = byId("confirm");
   say(byId("confirm-path"), `POST ${path}`);
   say(byId("confirm-help"), help);
   dialog.returnValue = "";
-  dialog.addEventListener("close", () => dialog.returnValue === "send" && then(), { once: true });
+  confirmed = then;
   dialog.showModal();
+}
+
+// The event comes some time after the dialog has closed: one that finds it open again is of an earlier question.
+function closed(event) {
+  const dialog = event.target;
+  if (dialog.open) return;
+  const then = confirmed;
+  confirmed = null;
+  if (dialog.returnValue === "send") then?.();
 }
 
 function submitted(event) {
@@ -50,6 +62,7 @@ function submitted(event) {
 export function start() {
   const list = byId("command-list");
   list.addEventListener("submit", submitted);
+  byId("confirm").addEventListener("close", closed);
   const search = byId("command-search");
   search.form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", () => {
