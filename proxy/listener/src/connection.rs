@@ -46,7 +46,7 @@ struct Chosen {
     listener: Arc<Listener>,
     assigned: Assigned,
     origin: Origin,
-    _permits: [Option<ConnectionPermit>; 2],
+    permits: [Option<ConnectionPermit>; 2],
 }
 
 /// Serves a connection to its end. Without `assigned` its worker is only chosen when its final listener is known:
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
         assigned: assigned.unwrap_or_else(|| listener.balancer.pick(current)),
         listener,
         origin,
-        _permits: permits,
+        permits,
     };
     if chosen.assigned.worker == current {
         return chosen.run(stream).await;
@@ -173,7 +173,9 @@ impl Origin {
             listener.stats.downstream_pre_cx_active.add(0);
             return true;
         }
-        let passed = pass_filters(listener, stream, &self.local, &mut self.found).await;
+        // In a box, as are the network filters: else each connection would hold the room for both to its end.
+        let filters = pass_filters(listener, stream, &self.local, &mut self.found);
+        let passed = Box::pin(filters).await;
         if !passed {
             self.log_unserved(listener, None, Unserved::ByListenerFilters);
         }
@@ -225,12 +227,26 @@ impl Origin {
 }
 
 impl Chosen {
-    async fn run(self, stream: Stream) {
+    /// Serves the connection. What was needed to choose its filter chain is gone before it begins to wait.
+    fn run(self, stream: Stream) -> impl Future<Output = ()> {
+        let opened = self.open();
+        async move {
+            if let Some((open, chain, connection)) = opened
+                && let Some(filters) = &chain.filters
+            {
+                let logs = &open.listener.access_logs;
+                filters.serve(stream, connection, logs).await;
+            }
+        }
+    }
+
+    /// Finds the filter chain. `None`: the connection has ended, and is logged.
+    fn open(self) -> Option<(Open, Arc<FilterChain>, Arc<ConnectionInfo>)> {
         let Self {
             listener,
             assigned,
             origin,
-            _permits,
+            permits,
         } = self;
         let (local, remote) = (origin.destination(), origin.client());
         let input = MatchInput {
@@ -243,20 +259,19 @@ impl Chosen {
         };
         let Some(chain) = listener.find_chain(&input).cloned() else {
             listener.stats.no_filter_chain_match.inc();
-            return origin.log_unserved(&listener, None, Unserved::NoChain);
+            origin.log_unserved(&listener, None, Unserved::NoChain);
+            return None;
         };
-        let open = Open::new(listener, assigned, origin.start);
+        let open = Open::new(listener, assigned, origin.start, permits);
         let listener = &open.listener;
-        let Some(filters) = &chain.filters else {
-            return origin.log_unserved(listener, Some(&chain), Unserved::NoFilters);
-        };
+        if chain.filters.is_none() {
+            origin.log_unserved(listener, Some(&chain), Unserved::NoFilters);
+            return None;
+        }
         let id = listener.clusters.next_connection_id();
         let connection = origin.connection(id, listener, Some(&chain));
         log_debug!("conn_handler", &*connection => "new connection from {remote}");
-        drop(origin);
-        filters
-            .serve(stream, connection, &listener.access_logs)
-            .await;
+        Some((open, chain, connection))
     }
 }
 
@@ -265,14 +280,21 @@ struct Open {
     listener: Arc<Listener>,
     assigned: Assigned,
     start: Instant,
+    _permits: [Option<ConnectionPermit>; 2],
 }
 
 impl Open {
-    fn new(listener: Arc<Listener>, assigned: Assigned, start: Instant) -> Self {
+    fn new(
+        listener: Arc<Listener>,
+        assigned: Assigned,
+        start: Instant,
+        permits: [Option<ConnectionPermit>; 2],
+    ) -> Self {
         let open = Self {
             listener,
             assigned,
             start,
+            _permits: permits,
         };
         open.listener.stats.downstream_cx_total.inc();
         open.listener.stats.downstream_cx_active.inc();

@@ -148,17 +148,19 @@ impl NetworkFilter {
 
 impl FilterStack {
     /// Serves a connection to its end. `logs` are the listener's, which a connection manager has been given already.
+    ///
+    /// Each filter runs in a box: the task of a connection has room for its own filter, not for the largest.
     pub async fn serve(&self, stream: Stream, connection: Arc<ConnectionInfo>, logs: &AccessLogs) {
         let reads =
             (!self.reads.is_empty()).then(|| Box::new(ReadFilters::new(self.reads.clone())));
         match &self.terminal {
             NetworkFilter::TcpProxy(proxy) => {
                 let mut session = Session::new(connection, Some(proxy), logs);
-                proxy.serve(stream, &mut session, reads).await;
+                Box::pin(proxy.serve(stream, &mut session, reads)).await;
             }
             NetworkFilter::DirectResponse(filter) => {
                 let mut session = Session::new(connection, None, logs);
-                filter.serve(stream, &mut session, reads).await;
+                Box::pin(filter.serve(stream, &mut session, reads)).await;
             }
             NetworkFilter::Echo => {
                 let mut session = Session::new(connection, None, logs);

@@ -596,5 +596,5 @@ async fn the_future_of_a_connection_is_small() {
     };
     let workers = Arc::new(setup.threads.workers.clone());
     let size = size_of_val(&serve(listener, incoming, None, workers));
-    assert!(size <= 3200, "{size}");
+    assert!(size <= 900, "{size}");
 }
