@@ -27,8 +27,12 @@ lint: ## rustfmt and clippy, warnings denied
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: release
-release: ## Builds the binary as it ships
+release: ## Builds the binary
 	$(CARGO) build --release --locked -p outrigger
+
+.PHONY: pgo
+pgo: ## Builds the binary as it ships, target/pgo/outrigger: laid out by a profile of its work under load
+	./tools/pgo
 
 .PHONY: oracle
 oracle: $(ORACLE)/.envoy-$(ENVOY_VERSION) ## Installs real Envoy for the differential suite
@@ -57,9 +61,9 @@ debian: ## Installs the Debian packages that tests need and the machine lacks
 	./tools/debian-packages
 
 .PHONY: bench
-bench: release oracle debian ## Criterion benches, then the load comparison with Envoy, nginx and HAProxy
+bench: pgo oracle debian ## Criterion benches, then the load comparison with Envoy, nginx and HAProxy
 	$(CARGO) bench --locked -p outrigger-benches
-	$(CARGO) run --release --locked -p outrigger-benches --bin load -- --rounds 5
+	OUTRIGGER_BIN=target/pgo/outrigger $(CARGO) run --release --locked -p outrigger-benches --bin load -- --rounds 5
 
 .PHONY: bench-smoke
 bench-smoke: release oracle debian ## A short run of every benchmark: that they run, not how fast

@@ -1,4 +1,4 @@
-//! One running subject: started on its core, ready when it has answered, killed when dropped.
+//! One running subject: started on its core, ready when it has answered, ended when dropped.
 
 use crate::{
     backend::SMALL,
@@ -9,7 +9,10 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use outrigger_tests::kernel;
-use rustix::thread::{CpuSet, Pid, sched_getaffinity};
+use rustix::{
+    process::{Signal, kill_process},
+    thread::{CpuSet, Pid, sched_getaffinity},
+};
 use std::{
     fs::{self, File},
     io::{Read, Write},
@@ -21,6 +24,8 @@ use tempfile::TempDir;
 
 /// Longest time until the first answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Longest time to the end of a process that was asked to end.
+const END_LIMIT: Duration = Duration::from_secs(2);
 
 pub struct Process {
     child: Child,
@@ -172,10 +177,28 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Asks it to end; a build that counts what it does writes that down then. Whether it has ended.
+    fn end(&mut self) -> Option<()> {
+        let pid = Pid::from_raw(self.child.id().cast_signed())?;
+        kill_process(pid, Signal::TERM).ok()?;
+        let begin = Instant::now();
+        while begin.elapsed() < END_LIMIT {
+            if self.child.try_wait().ok()?.is_some() {
+                return Some(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        if self.end().is_none() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
     }
 }
 
