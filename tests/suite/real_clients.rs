@@ -6,11 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use outrigger_tests::browser::Browser;
+use outrigger_tests::ports;
 use outrigger_tests::process::{Role, workspace};
 use outrigger_tests::running::Running;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// One listener for everybody, and one that goes to the gRPC service.
 const BOOTSTRAP: &str = "
@@ -88,6 +92,50 @@ impl Origin {
     }
 }
 
+/// nginx in front of files, as it comes from a distribution.
+struct Nginx {
+    process: Child,
+    port: u16,
+    dir: TempDir,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Nginx {
+    fn start() -> Self {
+        let (dir, port) = (TempDir::new().unwrap(), ports::free().unwrap());
+        let root = dir.path().display();
+        // One process: whoever ends it ends all of it.
+        let config = format!(
+            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{}} \
+             http {{ access_log off; client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; \
+             fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi; \
+             gzip on; gzip_types text/plain; gzip_proxied any; default_type text/plain; \
+             server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
+        );
+        let file = dir.path().join("nginx.conf");
+        std::fs::write(&file, config).unwrap();
+        let process = Command::new("nginx").arg("-c").arg(&file).spawn().unwrap();
+        let nginx = Self { process, port, dir };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "nginx does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        nginx
+    }
+
+    /// Puts a file where it serves it.
+    fn add(&self, name: &str, content: &str) {
+        std::fs::write(self.dir.path().join(name), content).unwrap();
+    }
+}
+
 /// What the program says; it must end well.
 fn run(program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
@@ -142,6 +190,37 @@ fn curl() {
             ],
         );
         assert_eq!(said, body, "{version}, 100-continue");
+    }
+}
+
+#[test]
+fn wrk_and_curl_with_nginx_behind() {
+    let nginx = Nginx::start();
+    let proxy = Running::start(Role::Subject, BOOTSTRAP, &[("up", nginx.port)]).unwrap();
+    let url = |file| format!("http://127.0.0.1:{}/{file}", proxy.port("main").unwrap());
+    let (small, large) = ("x".repeat(1024), "0123456789".repeat(300_000));
+    nginx.add("small", &small);
+    nginx.add("large", &large);
+
+    let curl =
+        |arguments: &[&str]| run(Path::new("curl"), &[&["-sS", "--fail"], arguments].concat());
+    assert_eq!(curl(&[&url("small")]), small);
+    assert_eq!(curl(&[&url("large")]), large);
+    assert_eq!(curl(&["--http2-prior-knowledge", &url("large")]), large);
+    // Chunked and compressed by nginx.
+    assert_eq!(curl(&["--compressed", &url("large")]), large);
+    assert_eq!(curl(&["-r", "10-14", &url("large")]), "01234");
+    let head = curl(&["-I", &url("small")]);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+
+    for file in ["small", "large"] {
+        let said = run(Path::new("wrk"), &["-t1", "-c16", "-d1s", &url(file)]);
+        // It has a line for each kind of trouble, if there was any.
+        assert!(said.contains("requests in"), "{said}");
+        assert!(
+            !said.contains("Non-2xx") && !said.contains("Socket errors"),
+            "{said}"
+        );
     }
 }
 

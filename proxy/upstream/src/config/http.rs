@@ -61,15 +61,6 @@ pub struct PreserveCase {
     pub proper_case_others: bool,
 }
 
-/// What happens to headers with `_` in their name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnderscoreAction {
-    #[default]
-    Allow,
-    RejectRequest,
-    DropHeader,
-}
-
 /// `Http1ProtocolOptions` as far as they matter to a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Http1Options {
@@ -80,7 +71,6 @@ pub struct Http1Options {
     /// `send_fully_qualified_url`: an absolute URL in the request line.
     pub send_fully_qualified_url: bool,
     pub allow_custom_methods: bool,
-    pub headers_with_underscores_action: UnderscoreAction,
 }
 
 /// All of it.
@@ -122,7 +112,7 @@ pub(super) fn compile(proto: &Cluster) -> Result<Http, ConfigError> {
             _ => Protocol::Http1,
         },
         http2: http2(proto.http2_protocol_options.as_ref()).at("http2_protocol_options")?,
-        http1: http1(proto.http_protocol_options.as_ref(), &common).at("http_protocol_options")?,
+        http1: http1(proto.http_protocol_options.as_ref()).at("http_protocol_options")?,
         common,
     })
 }
@@ -146,9 +136,7 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
                field| {
         Ok(Http {
             protocol,
-            http1: http1(proto, &common)
-                .at("http_protocol_options")
-                .at(field)?,
+            http1: http1(proto).at("http_protocol_options").at(field)?,
             http2: http2(proto2).at("http2_protocol_options").at(field)?,
             common,
         })
@@ -187,20 +175,9 @@ fn typed(options: &HttpProtocolOptions) -> Result<Http, ConfigError> {
     }
 }
 
-fn http1(
-    proto: Option<&core::Http1ProtocolOptions>,
-    common: &core::HttpProtocolOptions,
-) -> Result<Http1Options, ConfigError> {
-    let headers_with_underscores_action = match common.headers_with_underscores_action {
-        1 => UnderscoreAction::RejectRequest,
-        2 => UnderscoreAction::DropHeader,
-        _ => UnderscoreAction::Allow,
-    };
+fn http1(proto: Option<&core::Http1ProtocolOptions>) -> Result<Http1Options, ConfigError> {
     let Some(proto) = proto else {
-        return Ok(Http1Options {
-            headers_with_underscores_action,
-            ..Default::default()
-        });
+        return Ok(Http1Options::default());
     };
     if !proto.ignore_http_11_upgrade.is_empty() {
         let error = ConfigError::new("not supported for responses");
@@ -213,7 +190,6 @@ fn http1(
         allow_chunked_length: proto.allow_chunked_length,
         send_fully_qualified_url: proto.send_fully_qualified_url,
         allow_custom_methods: proto.allow_custom_methods,
-        headers_with_underscores_action,
     })
 }
 

@@ -18,7 +18,7 @@ use envoy_api::{
     pb::envoy::{config::cluster::v3 as cluster, extensions::clusters::dns::v3::DnsCluster},
     unpack,
 };
-pub use http::{HeaderKeyFormat, Http1Options, PreserveCase, Protocol, UnderscoreAction};
+pub use http::{HeaderKeyFormat, Http1Options, PreserveCase, Protocol};
 pub use http2::{FrameLimits, Http2Options, Keepalive as Http2Keepalive};
 use outrigger_core::{
     ConfigError, error::ConfigResult, metadata::Metadata, stream_info::ClusterInfo,

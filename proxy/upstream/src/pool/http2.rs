@@ -190,6 +190,7 @@ impl Http2Pool {
         guard.begin_request().map_err(|_| overflow())?;
         let last = guard.exhausted();
         books.streams += 1;
+        self.parts.codecs.http2().streams_active.inc();
         if last {
             books.send = None;
             connection.changed.notify_one();
@@ -286,12 +287,12 @@ impl Http2Pool {
         self.serve_waiters();
     }
 
-    /// Connections end with their last stream.
     /// It has no connection, and nobody waits for one.
     pub(crate) fn is_resting(&self) -> bool {
         self.state.lock().is_resting()
     }
 
+    /// Connections end with their last stream.
     pub(crate) fn drain(&self) {
         let connections = {
             let mut state = self.state.lock();
@@ -381,6 +382,7 @@ impl Drop for Lease {
         {
             let mut books = self.connection.books.lock();
             books.streams -= 1;
+            self.pool.parts.codecs.http2().streams_active.dec();
             if let Some(guard) = &mut books.guard {
                 guard.end_request();
             }

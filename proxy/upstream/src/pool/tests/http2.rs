@@ -126,10 +126,13 @@ async fn requests_share_a_connection_up_to_its_limit() {
     assert_ne!(first.info.id, third.info.id);
     assert_eq!(stats.upstream_cx_http2_total.get(), 2);
     assert_eq!(stats.upstream_rq_active.get(), 3);
+    let active = |stream: &Http2Stream| stream.codec_stats().streams_active.get();
+    assert_eq!(active(&second), 3);
 
     // A place that is free again is taken before there is a third connection.
     let id = first.info.id;
     drop(first);
+    assert_eq!(active(&second), 2);
     assert_eq!(stream(&cluster).await.info.id, id);
     assert_eq!(stats.upstream_cx_total.get(), 2);
 }
