@@ -9,6 +9,7 @@ pub mod base64;
 pub mod connection_rate;
 pub mod context;
 pub mod data_source;
+pub mod decoy;
 pub mod drain;
 pub mod error;
 pub mod field;

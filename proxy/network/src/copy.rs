@@ -35,6 +35,9 @@ pub trait Relayed: AsyncRead + AsyncWrite + Unpin {
 
     /// Says that nothing more is written. Fails only if that end is gone; reading from it says how.
     fn end_write(&mut self);
+
+    /// Whether dropping this end, of which all has been read, says the same.
+    fn ends_by_drop(&self) -> bool;
 }
 
 impl Relayed for Stream {
@@ -47,6 +50,10 @@ impl Relayed for Stream {
 
     fn end_write(&mut self) {
         self.shutdown_write().ok();
+    }
+
+    fn ends_by_drop(&self) -> bool {
+        true
     }
 }
 
@@ -102,6 +109,8 @@ pub struct Direction<'a> {
     /// Bytes that came in large reads, without a small one between them.
     bulk: usize,
     state: State,
+    /// The other direction is done, so that both ends are closed after this one.
+    last: bool,
     gate: Gate,
     /// What has been read for somebody to be asked about.
     held: Option<(Box<[u8]>, usize)>,
@@ -161,6 +170,7 @@ impl<'a> Direction<'a> {
             waiting: 0,
             bulk: 0,
             state: State::Open,
+            last: false,
             gate: Gate::Open,
             held: None,
             bytes_read: 0,
@@ -199,7 +209,9 @@ impl<'a> Direction<'a> {
                 State::Open => ready!(self.poll_chunk(cx, from, to))?,
                 State::Ending => {
                     self.state = State::Done;
-                    to.end_write();
+                    if !(self.last && to.ends_by_drop()) {
+                        to.end_write();
+                    }
                 }
                 State::Done => return Poll::Ready(Ok(())),
             }
@@ -462,6 +474,7 @@ impl Relay<'_> {
         use Side::{Downstream, Upstream};
         let mut last = Upstream;
         if self.up.state != State::Done {
+            self.up.last = self.down.state == State::Done;
             match self.up.poll(cx, downstream, upstream) {
                 Poll::Ready(Err(Fault::Held)) => return Poll::Ready(Event::Held),
                 Poll::Ready(Err(Fault::Reader(e))) => return failed(Downstream, e),
@@ -471,6 +484,7 @@ impl Relay<'_> {
             }
         }
         if self.down.state != State::Done {
+            self.down.last = self.up.state == State::Done;
             match self.down.poll(cx, upstream, downstream) {
                 Poll::Ready(Err(Fault::Held)) => return Poll::Ready(Event::Held),
                 Poll::Ready(Err(Fault::Reader(e))) => return failed(Upstream, e),

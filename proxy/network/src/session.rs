@@ -81,4 +81,8 @@ impl Relayed for Box<dyn Tunnel> {
     fn end_write(&mut self) {
         (**self).end_write();
     }
+
+    fn ends_by_drop(&self) -> bool {
+        false
+    }
 }

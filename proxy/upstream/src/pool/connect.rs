@@ -5,7 +5,7 @@ use super::{
     CloseReason, FailureReason, PoolFailure, UpstreamConnectionInfo,
     connection::{ConnectionGuard, PoolParts},
 };
-use outrigger_core::{Address, log::Tags, log_debug};
+use outrigger_core::{Address, decoy, log::Tags, log_debug};
 use outrigger_transport::{ConnectError, Stream, connect, happy_eyeballs};
 use std::sync::Arc;
 use tokio::{
@@ -50,6 +50,7 @@ pub(super) async fn connect(
             Some(addresses) => Box::pin(race(&parts, &host.address, addresses)).await,
         }
     };
+    decoy::stand_before(guard.begin() + config.connect_timeout);
     let (remote_address, stream) = match timeout(config.connect_timeout, connecting).await {
         Ok((address, Ok(stream))) => (address, stream),
         Ok((_, Err(reason))) => {
